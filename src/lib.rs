@@ -27,6 +27,7 @@ pub mod error;
 pub mod exchange;
 pub mod gate;
 pub mod govern;
+pub mod http;
 pub mod json;
 pub mod limits;
 pub mod log;

@@ -1,0 +1,165 @@
+//! Header fields: read by name from a head, and written as lines.
+//!
+//! Names compare without case. A value that could end a line is never written: it is left out, since every value comes
+//! from a parsed head, the configuration (checked there) or the gateway itself.
+
+use std::ops::Range;
+
+/// Header fields of a parsed head, as ranges into its bytes.
+#[derive(Debug, Default)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    spans: Vec<(Range<u32>, Range<u32>)>,
+}
+
+impl Fields {
+    /// Takes a head's bytes and the fields that `httparse` found in exactly these bytes (in `parsed`, which may be
+    /// another copy of them at `origin`).
+    pub fn new(bytes: Vec<u8>, origin: &[u8], parsed: &[httparse::Header<'_>]) -> Self {
+        let base = origin.as_ptr() as usize;
+        let span = |part: &[u8]| {
+            let start = u32::try_from(part.as_ptr() as usize - base).unwrap_or(0);
+            start..start + u32::try_from(part.len()).unwrap_or(0)
+        };
+        let spans = parsed.iter().map(|field| (span(field.name.as_bytes()), span(field.value))).collect();
+        Self { bytes, spans }
+    }
+
+    fn slice(&self, range: &Range<u32>) -> &[u8] {
+        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// All fields, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.spans
+            .iter()
+            .map(|(name, value)| (std::str::from_utf8(self.slice(name)).unwrap_or(""), self.slice(value)))
+    }
+
+    /// The first field of that name, as text; one that is not UTF-8 counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.spans
+            .iter()
+            .find(|(span, _)| span.len() == name.len() && self.slice(span).eq_ignore_ascii_case(name.as_bytes()))
+            .and_then(|(_, value)| std::str::from_utf8(self.slice(value)).ok())
+    }
+
+    /// Every value of fields of that name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Whether a comma-separated field of that name holds `token`, without case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name).any(|value| {
+            value.split(|&b| b == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        })
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The head's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Header lines being written.
+#[derive(Debug, Default, Clone)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// No lines yet, with room for a usual head.
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(512))
+    }
+
+    /// Adds a line. A name or value that could break out of its line is left out.
+    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().copied().all(is_value) {
+            return;
+        }
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a line with a number.
+    pub fn push_number(&mut self, name: &str, value: u64) {
+        self.push(name, Decimal::new(value).as_bytes());
+    }
+
+    /// The lines as they go out.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Whether a byte may stand in a header's name (RFC 9110 5.6.2).
+pub fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// Whether a byte may stand in a header's value.
+pub fn is_value(b: u8) -> bool {
+    b == b'\t' || (b >= 0x20 && b != 0x7f)
+}
+
+/// A number in decimal digits, without an allocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    /// Writes the digits.
+    pub fn new(mut value: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + u8::try_from(value % 10).unwrap_or(0);
+            value /= 10;
+            if value == 0 {
+                return Self { digits, start };
+            }
+        }
+    }
+
+    /// The digits.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decimal, Lines};
+
+    #[test]
+    fn a_value_that_would_end_its_line_is_left_out() {
+        let mut lines = Lines::new();
+        lines.push("a", "fine");
+        lines.push("b", "evil\r\nc: d");
+        lines.push("bad name", "x");
+        assert_eq!(lines.as_bytes(), b"a: fine\r\n");
+    }
+
+    #[test]
+    fn decimals() {
+        for n in [0, 9, 10, 12_345, u64::MAX] {
+            assert_eq!(Decimal::new(n).as_bytes(), n.to_string().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Dialling: name, TCP (several addresses), proxy by CONNECT, TLS. All within one deadline.
+//!
+//! Each step waits in ticks, so that a client that goes away ends the dialling too.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::ServerName;
+
+use super::{Origin, Trouble, describe};
+use crate::clock;
+use crate::config::snapshot::Proxy;
+use crate::error::Class;
+use crate::limits::{MAX_RESPONSE_HEAD, TICK};
+use crate::runtime::buffer::Window;
+use crate::runtime::line::OnTick;
+use crate::runtime::socket::Socket;
+use crate::runtime::{Home, Line};
+
+/// A new connection to `origin`, ready for a request.
+pub fn dial(
+    home: &'static Home,
+    origin: &Arc<Origin>,
+    deadline: Instant,
+    on_tick: OnTick<'_>,
+) -> Result<Line, Trouble> {
+    let mut late = false;
+    let mut watch = || {
+        late = clock::now() >= deadline;
+        if late { Err(io::ErrorKind::TimedOut.into()) } else { on_tick() }
+    };
+    let dialled = steps(home, origin, deadline, &mut watch);
+    match dialled {
+        Err(trouble) if late => {
+            let detail = format!("not connected to {} in time", origin.host_field);
+            Err(Trouble::new(trouble.failure.class, detail))
+        }
+        done => done,
+    }
+}
+
+fn steps(
+    home: &'static Home,
+    origin: &Arc<Origin>,
+    deadline: Instant,
+    on_tick: OnTick<'_>,
+) -> Result<Line, Trouble> {
+    let base = &origin.base;
+    let socket = match &origin.proxy {
+        None => connect(home, &base.host, base.port, deadline, on_tick)?,
+        Some(proxy) => {
+            let socket = connect(home, &proxy.host, proxy.port, deadline, on_tick)?;
+            tunnel(socket, proxy, &base.host, base.port, on_tick)?
+        }
+    };
+    if !base.tls {
+        return Ok(Line::Plain(socket));
+    }
+    let config = origin.trust.config(home, deadline).map_err(|detail| Trouble::new(Class::Tls, detail))?;
+    let name = ServerName::try_from(base.host.clone()).map_err(|e| Trouble::new(Class::Tls, e))?;
+    let session = rustls::ClientConnection::new(config, name).map_err(|e| Trouble::new(Class::Tls, e))?;
+    Line::secure(socket, session.into(), TICK, on_tick)
+        .map_err(|error| Trouble::new(Class::Tls, format!("TLS with {}: {}", base.host, describe(&error))))
+}
+
+/// Connects to the first address that answers.
+fn connect(
+    home: &'static Home,
+    host: &str,
+    port: u16,
+    deadline: Instant,
+    on_tick: OnTick<'_>,
+) -> Result<Socket, Trouble> {
+    let addresses =
+        super::names::resolve(home, host, port, deadline).map_err(|e| Trouble::new(Class::Connect, e))?;
+    let mut last = format!("{host} has no address");
+    for (n, address) in addresses.iter().enumerate() {
+        // What is left is shared among the addresses that are left, so that one that swallows packets does not eat it all.
+        let left = deadline.saturating_duration_since(clock::now());
+        let share = left / u32::try_from(addresses.len() - n).unwrap_or(1);
+        match connect_one(home, *address, clock::now() + share, on_tick) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = format!("{host} ({address}): {}", describe(&error)),
+        }
+        if clock::now() >= deadline {
+            break;
+        }
+    }
+    Err(Trouble::new(Class::Connect, last))
+}
+
+fn connect_one(
+    home: &'static Home,
+    address: std::net::SocketAddr,
+    by: Instant,
+    on_tick: OnTick<'_>,
+) -> io::Result<Socket> {
+    let mut socket = Socket::connect(home, address)?;
+    loop {
+        match socket.wait_connected(TICK) {
+            Ok(()) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                on_tick()?;
+                if clock::now() >= by {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Asks a proxy for a tunnel (RFC 9110 section 9.3.6).
+fn tunnel(
+    socket: Socket,
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+    on_tick: OnTick<'_>,
+) -> Result<Socket, Trouble> {
+    let refused = |detail: String| Trouble::new(Class::Connect, format!("proxy {}:{}: {detail}", proxy.host, proxy.port));
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n");
+    if let Some(authorization) = &proxy.authorization {
+        request.push_str("proxy-authorization: ");
+        request.push_str(authorization.expose());
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    let mut window = Window::new(socket.home());
+    let mut line = Line::Plain(socket);
+    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick).map_err(|e| refused(describe(&e)))?;
+    loop {
+        if let Some(end) = memchr::memmem::find(window.rest(), b"\r\n\r\n") {
+            let status = window.rest().get(9..12).unwrap_or_default();
+            if status != b"200" {
+                return Err(refused(format!("answered {} to CONNECT", String::from_utf8_lossy(status))));
+            }
+            window.consume(end + 4);
+            if !window.is_empty() {
+                return Err(refused("sent bytes before the tunnel stood".to_owned()));
+            }
+            break;
+        }
+        if window.rest().len() > MAX_RESPONSE_HEAD {
+            return Err(refused("its answer to CONNECT is too long".to_owned()));
+        }
+        match line.fill(&mut window, TICK) {
+            Ok(0) => return Err(refused("closed the connection".to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick().map_err(|e| refused(describe(&e)))?,
+            Err(error) => return Err(refused(describe(&error))),
+        }
+    }
+    match line {
+        Line::Plain(socket) => Ok(socket),
+        Line::Tls(_) => Err(refused("unexpected TLS".to_owned())),
+    }
+}
