@@ -180,6 +180,19 @@ impl<'c> Call<'c> {
         self.answer = Answer::Streaming { pending, chunked };
     }
 
+    /// Begins an answer of a known length in pieces. Whoever calls it sends exactly that many bytes, or cuts.
+    pub fn begin_sized(&mut self, status: u16, lines: &Lines, length: usize) {
+        let mut pending = self.open(status, lines);
+        pending.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes());
+        self.answer = Answer::Streaming { pending, chunked: false };
+    }
+
+    /// Begins an answer that is no HTTP (the mock's garbage). The connection is closed after it.
+    pub fn begin_raw(&mut self) {
+        self.keep = false;
+        self.answer = Answer::Streaming { pending: Vec::new(), chunked: false };
+    }
+
     /// Sends a piece: one write.
     pub fn piece(&mut self, bytes: &[u8]) -> Result<(), Gone> {
         self.pieces(bytes, false)
