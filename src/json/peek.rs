@@ -1,0 +1,347 @@
+//! The members of an object and the elements of an array as byte ranges, in one pass.
+//!
+//! [`members`] and [`elements`] walk one level; every value below it is skipped by `memchr` and a bit stack, so that
+//! depth costs no recursion. The level that is walked is checked strictly (commas, colons, what a value may look
+//! like, nothing after its end); values below it are only balanced. Duplicates are shown as they stand. Whether the
+//! bytes are UTF-8 is checked only where a string is read ([`super::text`]): a whole-body check would cost as much as
+//! the peek itself, and a provider refuses such a body with a 400 that is passed on.
+
+use memchr::memchr;
+
+/// A byte range of a body. `start <= end <= body.len()` for the body that it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The range from `start` up to `end`.
+    pub fn new(start: usize, end: usize) -> Self {
+        debug_assert!(start <= end);
+        Self { start, end }
+    }
+
+    /// The range of all of `body`.
+    pub fn all(body: &[u8]) -> Self {
+        Self { start: 0, end: body.len() }
+    }
+
+    /// The bytes it stands for; empty if it belongs to another body and does not fit.
+    pub fn of<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        body.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// From its first byte to the last one of `other`, which must not begin before it.
+    #[must_use]
+    pub fn to(&self, other: Self) -> Self {
+        Self::new(self.start, other.end)
+    }
+}
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The key with its quotes.
+    pub key: Span,
+    /// The value without the blanks around it.
+    pub value: Span,
+}
+
+impl Member {
+    /// Key and value together, as `splice` removes them.
+    pub fn whole(&self) -> Span {
+        self.key.to(self.value)
+    }
+
+    /// Whether the key is `name`, escapes included (`"mo\u0064el"` is `model`).
+    pub fn is(&self, body: &[u8], name: &str) -> bool {
+        super::text::key_is(self.key.of(body), name)
+    }
+}
+
+/// What is wrong with a body, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Offset of the byte where it shows.
+    pub at: usize,
+    /// What is wrong there.
+    pub what: What,
+}
+
+/// The kinds of [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Something else stands where an object was expected.
+    NotObject,
+    /// Something else stands where an array was expected.
+    NotArray,
+    /// The text ends inside a value.
+    Ends,
+    /// This byte cannot stand here.
+    Unexpected(u8),
+    /// Bytes follow the end of the value.
+    Trailing,
+    /// More than [`MAX_DEPTH`] levels.
+    Deep,
+}
+
+impl Fault {
+    /// Line and column, both from 1, columns in bytes.
+    pub fn place(&self, body: &[u8]) -> (usize, usize) {
+        let before = &body[..self.at.min(body.len())];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
+        (line, column)
+    }
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotObject => f.write_str("expected an object"),
+            Self::NotArray => f.write_str("expected an array"),
+            Self::Ends => f.write_str("the text ends early"),
+            Self::Unexpected(byte) => write!(f, "unexpected `{}`", byte.escape_ascii()),
+            Self::Trailing => f.write_str("something follows the end"),
+            Self::Deep => write!(f, "more than {MAX_DEPTH} levels"),
+        }
+    }
+}
+
+/// The members of the object that `span` holds, blanks around it allowed. Ends after the first fault.
+pub fn members(body: &[u8], span: Span) -> Members<'_> {
+    Members(Walk::new(body, span))
+}
+
+/// The elements of the array that `span` holds, blanks around it allowed. Ends after the first fault.
+pub fn elements(body: &[u8], span: Span) -> Elements<'_> {
+    Elements(Walk::new(body, span))
+}
+
+/// Iterator of [`members`].
+#[derive(Debug, Clone)]
+pub struct Members<'b>(Walk<'b>);
+
+impl Iterator for Members<'_> {
+    type Item = Result<Member, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.step(b'{', b'}', What::NotObject, Walk::member)
+    }
+}
+
+/// Iterator of [`elements`].
+#[derive(Debug, Clone)]
+pub struct Elements<'b>(Walk<'b>);
+
+impl Iterator for Elements<'_> {
+    type Item = Result<Span, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.step(b'[', b']', What::NotArray, Walk::value)
+    }
+}
+
+/// Where a walk over one level stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// In front of the opening bracket.
+    Outside,
+    /// Behind an item, or behind the opening bracket if `first`.
+    Inside { first: bool },
+    /// Behind the end, or behind a fault.
+    Over,
+}
+
+/// A walk over one level. `0 <= at <= text.len()`, kept by every method; `text` ends where the span ends, so that
+/// offsets are those of the whole body.
+#[derive(Clone, Debug)]
+struct Walk<'b> {
+    text: &'b [u8],
+    at: usize,
+    stand: Stand,
+}
+
+impl<'b> Walk<'b> {
+    fn new(body: &'b [u8], span: Span) -> Self {
+        let text = &body[..span.end.min(body.len())];
+        Self { text, at: span.start.min(text.len()), stand: Stand::Outside }
+    }
+
+    fn step<T>(
+        &mut self,
+        open: u8,
+        close: u8,
+        not: What,
+        item: fn(&mut Self) -> Result<T, Fault>,
+    ) -> Option<Result<T, Fault>> {
+        let step = match self.stand {
+            Stand::Over => return None,
+            Stand::Outside => self.enter(open, not).and_then(|()| self.next_item(close, true, item)),
+            Stand::Inside { first } => self.next_item(close, first, item),
+        };
+        if !matches!(step, Ok(Some(_))) {
+            self.stand = Stand::Over;
+        }
+        step.transpose()
+    }
+
+    fn enter(&mut self, open: u8, not: What) -> Result<(), Fault> {
+        self.blanks();
+        match self.text.get(self.at) {
+            None => Err(self.fault(What::Ends)),
+            Some(&byte) if byte == open => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(_) => Err(self.fault(not)),
+        }
+    }
+
+    fn next_item<T>(
+        &mut self,
+        close: u8,
+        first: bool,
+        item: fn(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        match self.byte()? {
+            byte if byte == close => {
+                self.at += 1;
+                return self.leave();
+            }
+            b',' if !first => {
+                self.at += 1;
+                self.byte()?;
+            }
+            _ if first => {}
+            byte => return Err(self.fault(What::Unexpected(byte))),
+        }
+        let found = item(self)?;
+        self.stand = Stand::Inside { first: false };
+        Ok(Some(found))
+    }
+
+    fn leave<T>(&mut self) -> Result<Option<T>, Fault> {
+        self.blanks();
+        if self.at < self.text.len() { Err(self.fault(What::Trailing)) } else { Ok(None) }
+    }
+
+    fn member(&mut self) -> Result<Member, Fault> {
+        let byte = self.byte()?;
+        if byte != b'"' {
+            return Err(self.fault(What::Unexpected(byte)));
+        }
+        let key = Span::new(self.at, self.string(self.at)?);
+        self.at = key.end;
+        match self.byte()? {
+            b':' => self.at += 1,
+            byte => return Err(self.fault(What::Unexpected(byte))),
+        }
+        self.byte()?;
+        Ok(Member { key, value: self.value()? })
+    }
+
+    fn value(&mut self) -> Result<Span, Fault> {
+        let start = self.at;
+        let end = match self.byte()? {
+            b'"' => self.string(start)?,
+            b'{' | b'[' => self.nested(start)?,
+            byte => self.scalar(start).ok_or(Fault { at: start, what: What::Unexpected(byte) })?,
+        };
+        self.at = end;
+        Ok(Span::new(start, end))
+    }
+
+    /// The end of the string that begins at `start`. Only quotes stop the search; whether one is escaped is told by
+    /// the run of backslashes in front of it. Each run belongs to one quote, so the whole stays linear.
+    fn string(&self, start: usize) -> Result<usize, Fault> {
+        let mut from = start + 1;
+        while let Some(step) = self.text.get(from..).and_then(|rest| memchr(b'"', rest)) {
+            let quote = from + step;
+            let slashes = self.text[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+            from = quote + 1;
+            if slashes % 2 == 0 {
+                return Ok(from);
+            }
+        }
+        Err(Fault { at: self.text.len(), what: What::Ends })
+    }
+
+    /// The end of the object or array that begins at `start`: brackets are matched on a stack of bits (1 = object).
+    fn nested(&self, start: usize) -> Result<usize, Fault> {
+        let mut stack = [0_u64; MAX_DEPTH / 64];
+        let mut depth = 0;
+        let mut at = start;
+        while let Some(&byte) = self.text.get(at) {
+            match byte {
+                b'"' => {
+                    at = self.string(at)?;
+                    continue;
+                }
+                b'{' | b'[' => {
+                    if depth == MAX_DEPTH {
+                        return Err(Fault { at, what: What::Deep });
+                    }
+                    let bit = 1 << (depth % 64);
+                    let word = &mut stack[depth / 64];
+                    *word = if byte == b'{' { *word | bit } else { *word & !bit };
+                    depth += 1;
+                }
+                b'}' | b']' => {
+                    depth -= 1; // The loop ends at depth 0, so there is an open bracket here.
+                    let object = stack[depth / 64] >> (depth % 64) & 1 == 1;
+                    if object != (byte == b'}') {
+                        return Err(Fault { at, what: What::Unexpected(byte) });
+                    }
+                    if depth == 0 {
+                        return Ok(at + 1);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Err(Fault { at: self.text.len(), what: What::Ends })
+    }
+
+    /// The end of the number or literal that begins at `start`, if it is one.
+    fn scalar(&self, start: usize) -> Option<usize> {
+        let rest = &self.text[start..];
+        let length = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E'));
+        let word = &rest[..length.unwrap_or(rest.len())];
+        let good = matches!(word, b"true" | b"false" | b"null") || super::text::is_number(word);
+        good.then_some(start + word.len())
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is no blank; the walk stands on it afterwards.
+    fn byte(&mut self) -> Result<u8, Fault> {
+        self.blanks();
+        self.text.get(self.at).copied().ok_or_else(|| self.fault(What::Ends))
+    }
+
+    fn fault(&self, what: What) -> Fault {
+        Fault { at: self.at, what }
+    }
+}
+
+/// Deepest nesting below the walked level: real tool schemas stay under 40; 1,024 bits fit two cache lines of stack.
+pub const MAX_DEPTH: usize = 1024;

@@ -1,0 +1,175 @@
+//! Scalars: reading a string, a number or a boolean from its bytes, and writing a string.
+//!
+//! Each function takes the bytes of one value as [`super::peek`] found them. No numbers beyond what the gateway needs:
+//! counts.
+
+use std::borrow::Cow;
+
+/// What kind of value these bytes begin, as error messages name it.
+pub fn kind(value: &[u8]) -> &'static str {
+    match value.first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(_) => "a number",
+        None => "nothing",
+    }
+}
+
+/// The text of a string value (with its quotes); `None` if it is no string, no UTF-8, or has a bad escape. Borrows
+/// unless an escape stands in it. A lone surrogate becomes U+FFFD.
+pub fn string(value: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let text = std::str::from_utf8(inner).ok()?;
+    match memchr::memchr(b'\\', inner) {
+        None => Some(Cow::Borrowed(text)),
+        Some(first) => unescape(text, first).map(Cow::Owned),
+    }
+}
+
+/// Whether a key (with its quotes) is `name`. Compares bytes unless the key holds an escape.
+pub fn key_is(key: &[u8], name: &str) -> bool {
+    let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
+    inner == name.as_bytes() || (memchr::memchr(b'\\', inner).is_some() && string(key).is_some_and(|key| key == name))
+}
+
+/// A boolean value.
+pub fn boolean(value: &[u8]) -> Option<bool> {
+    match value {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A count: digits, or a number without a fraction as some clients and providers write it (`68.0`, `1e3`).
+pub fn count(value: &[u8]) -> Option<u64> {
+    if !is_number(value) {
+        return None;
+    }
+    let text = std::str::from_utf8(value).ok()?;
+    if value.iter().all(u8::is_ascii_digit) {
+        return text.parse().ok();
+    }
+    let number: f64 = text.parse().ok()?;
+    // Up to 2^53 every whole number is exact in a double.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // In range, whole and not negative.
+    (number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number)).then_some(number as u64)
+}
+
+/// Whether these bytes are a JSON number (RFC 8259 section 6).
+pub fn is_number(word: &[u8]) -> bool {
+    let word = word.strip_prefix(b"-").unwrap_or(word);
+    let (whole, rest) = digits(word);
+    if whole == 0 || (whole > 1 && word[0] == b'0') {
+        return false;
+    }
+    let rest = match rest.strip_prefix(b".") {
+        None => rest,
+        Some(after) => match digits(after) {
+            (0, _) => return false,
+            (_, rest) => rest,
+        },
+    };
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', power @ ..] | [b'e' | b'E', power @ ..] => {
+            !power.is_empty() && digits(power).1.is_empty()
+        }
+        _ => false,
+    }
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub fn quote_into(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// `text` as a JSON string with its quotes.
+pub fn quote(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    quote_into(&mut out, text);
+    out
+}
+
+fn digits(word: &[u8]) -> (usize, &[u8]) {
+    let count = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count, &word[count..])
+}
+
+fn unescape(text: &str, first: usize) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    out.push_str(&text[..first]);
+    let mut rest = &text[first..];
+    while let Some(after) = rest.strip_prefix('\\') {
+        let taken = one_escape(after, &mut out)?;
+        rest = after.get(taken..)?;
+        let plain = memchr::memchr(b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        out.push_str(&rest[..plain]);
+        rest = &rest[plain..];
+    }
+    Some(out)
+}
+
+/// Reads what follows a backslash; returns how many bytes it was.
+fn one_escape(after: &str, out: &mut String) -> Option<usize> {
+    let plain = match after.as_bytes().first()? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode(after, out),
+        _ => return None,
+    };
+    out.push(plain);
+    Some(1)
+}
+
+/// `uXXXX`, or a pair of them for a character beyond the basic plane.
+fn unicode(after: &str, out: &mut String) -> Option<usize> {
+    let high = hex4(after.get(1..5)?)?;
+    if let Ok(plain) = char::try_from(high) {
+        out.push(plain);
+        return Some(5);
+    }
+    let low = after.get(5..).and_then(|rest| rest.strip_prefix("\\u")).and_then(|rest| hex4(rest.get(..4)?));
+    match low {
+        Some(low @ 0xDC00..=0xDFFF) if high < 0xDC00 => {
+            let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+            out.push(char::try_from(code).ok()?);
+            Some(11)
+        }
+        _ => {
+            out.push(char::REPLACEMENT_CHARACTER);
+            Some(5)
+        }
+    }
+}
+
+fn hex4(digits: &str) -> Option<u32> {
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";

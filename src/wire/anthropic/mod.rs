@@ -1,0 +1,19 @@
+//! The Anthropic Messages dialect (wire.md section 1).
+//!
+//! When the target speaks it too, the body passes verbatim but for the edits of [`shape`], and the answer passes as it
+//! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
+
+pub mod capability;
+pub mod fault;
+mod history;
+pub mod reply;
+pub mod request;
+pub mod shape;
+pub mod stream;
+mod usage;
+
+pub use fault::{Repair, Verdict};
+pub use reply::Reply;
+pub use request::{Ask, Call};
+pub use shape::{Betas, Shaped, Target};
+pub use stream::{Heard, StreamReader};

@@ -1,0 +1,283 @@
+//! What the gateway needs of a Messages or count_tokens body, found in one pass and kept as byte ranges.
+//!
+//! Only what the gateway itself reads is checked: `model`, `stream`, `max_tokens`, `messages`. Everything else is the
+//! provider's to judge; unknown fields pass. Questions that need a look inside (the session, whether a new turn
+//! begins, the cache's lifetime) are methods, so that they cost nothing where nobody asks.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use crate::error::{Error, Kind, Stage};
+use crate::json::{self, Fault, Member, Span, text};
+
+/// Which endpoint a body was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `/v1/messages`.
+    Messages,
+    /// `/v1/messages/count_tokens`: no `max_tokens`, no `stream`.
+    CountTokens,
+}
+
+/// A request body, as far as the gateway reads it. All spans are ranges of [`Ask::body`].
+#[derive(Clone, Debug)]
+pub struct Ask<'b> {
+    /// The body as it came.
+    pub body: &'b [u8],
+    /// `model` as the client wrote it, `[1m]` included.
+    pub model: Cow<'b, str>,
+    /// Where `model` stands.
+    pub model_at: Member,
+    /// `stream`; absent and `null` are `false`.
+    pub stream: bool,
+    /// Where `stream` stands.
+    pub stream_at: Option<Member>,
+    /// `max_tokens`; `None` only for count_tokens.
+    pub max_tokens: Option<u64>,
+    /// Where `max_tokens` stands.
+    pub max_tokens_at: Option<Member>,
+    /// The elements of `messages`, in order.
+    pub messages: Vec<Span>,
+    /// Where `messages` stands.
+    pub messages_at: Member,
+    /// `system`.
+    pub system: Option<Member>,
+    /// `tools`.
+    pub tools: Option<Member>,
+    /// `tool_choice`.
+    pub tool_choice: Option<Member>,
+    /// `thinking`.
+    pub thinking: Option<Member>,
+    /// `output_config`.
+    pub output_config: Option<Member>,
+    /// `context_management`.
+    pub context_management: Option<Member>,
+    /// `metadata`.
+    pub metadata: Option<Member>,
+    /// `temperature`.
+    pub temperature: Option<Member>,
+    /// `top_p`.
+    pub top_p: Option<Member>,
+    /// `top_k`.
+    pub top_k: Option<Member>,
+    /// `speed`.
+    pub speed: Option<Member>,
+}
+
+impl<'b> Ask<'b> {
+    /// Reads a body. The error names the field, what came and what was expected.
+    pub fn read(body: &'b [u8], call: Call) -> Result<Self, Error> {
+        let mut seen = Seen::default();
+        for member in json::members(body, Span::all(body)) {
+            let member = member.map_err(|fault| not_json(body, fault))?;
+            seen.note(body, member)?;
+        }
+        seen.finish(body, call)
+    }
+
+    /// The session that `metadata.user_id` names: Claude Code writes a JSON string with `session_id`, or
+    /// `user_…_account_…_session_<uuid>`.
+    pub fn session(&self) -> Option<Cow<'b, str>> {
+        let user = member_of(self.body, self.metadata?.value, "user_id")?;
+        let user = text::string(user.value.of(self.body))?;
+        if let Some((_, session)) = user.rsplit_once("_session_") {
+            return (!session.is_empty()).then(|| Cow::Owned(session.to_owned()));
+        }
+        let inner = user.as_bytes();
+        let session = member_of(inner, Span::all(inner), "session_id")?;
+        let session = text::string(session.value.of(inner))?;
+        (!session.is_empty()).then(|| Cow::Owned(session.into_owned()))
+    }
+
+    /// Whether the user speaks: the last message that is not a system one is the user's and holds no tool result.
+    /// A tool loop in the middle of a turn is none.
+    pub fn new_turn(&self) -> bool {
+        let last = self.messages.iter().rev().find(|message| role(self.body, **message) != Some(Role::System));
+        last.is_some_and(|message| {
+            role(self.body, *message) == Some(Role::User) && !holds(self.body, *message, "tool_result")
+        })
+    }
+
+    /// Whether any cache mark asks for an hour (`"ttl":"1h"`); otherwise caches live five minutes. A quotation inside
+    /// a string has escaped quotes and is not taken for a mark.
+    pub fn caches_for_an_hour(&self) -> bool {
+        memmem::find_iter(self.body, b"\"1h\"").any(|at| {
+            let front = self.body[..at].trim_ascii_end().strip_suffix(b":");
+            front.is_some_and(|front| front.trim_ascii_end().ends_with(b"\"ttl\""))
+        })
+    }
+}
+
+/// Takes Claude Code's mark for a large context off a model's name: `claude-sonnet-4-5[1m]`.
+pub fn strip_context_mark(model: &str) -> (&str, bool) {
+    match model.strip_suffix("[1m]") {
+        Some(plain) => (plain, true),
+        None => (model, false),
+    }
+}
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    User,
+    Assistant,
+    System,
+    Other,
+}
+
+/// The role of one message; `None` if it is no object or has none.
+pub(super) fn role(body: &[u8], message: Span) -> Option<Role> {
+    let role = member_of(body, message, "role")?;
+    Some(match role.value.of(body) {
+        b"\"user\"" => Role::User,
+        b"\"assistant\"" => Role::Assistant,
+        b"\"system\"" => Role::System,
+        _ => Role::Other,
+    })
+}
+
+/// The member of that name of an object; the first one, if it stands there twice.
+pub(super) fn member_of(body: &[u8], object: Span, name: &str) -> Option<Member> {
+    json::members(body, object).map_while(Result::ok).find(|member| member.is(body, name))
+}
+
+/// The content blocks of a message; none where the content is plain text.
+pub(super) fn blocks(body: &[u8], message: Span) -> impl Iterator<Item = Span> {
+    let content = member_of(body, message, "content").map(|content| content.value);
+    let blocks = content.map(|content| json::elements(body, content).map_while(Result::ok));
+    blocks.into_iter().flatten()
+}
+
+/// Whether the value of `type` of this object is `name`.
+pub(super) fn is_type(body: &[u8], object: Span, name: &str) -> bool {
+    let kind = member_of(body, object, "type").and_then(|member| text::string(member.value.of(body)));
+    kind.is_some_and(|kind| kind == name)
+}
+
+/// Whether a message holds a content block of that type.
+pub(super) fn holds(body: &[u8], message: Span, kind: &str) -> bool {
+    blocks(body, message).any(|block| is_type(body, block, kind))
+}
+
+/// The members seen so far; what is required is still optional.
+#[derive(Default)]
+struct Seen<'b> {
+    model: Option<(Member, Cow<'b, str>)>,
+    stream: Option<(Member, bool)>,
+    max_tokens: Option<(Member, u64)>,
+    messages: Option<(Member, Vec<Span>)>,
+    others: [Option<Member>; OTHERS.len()],
+}
+
+impl<'b> Seen<'b> {
+    fn note(&mut self, body: &'b [u8], member: Member) -> Result<(), Error> {
+        let value = member.value.of(body);
+        if member.is(body, "model") {
+            let model = text::string(value).ok_or_else(|| wrong("model", "a string", value))?;
+            once("model", self.model.replace((member, model)))
+        } else if member.is(body, "stream") {
+            let stream = if value == b"null" { Some(false) } else { text::boolean(value) };
+            let stream = stream.ok_or_else(|| wrong("stream", "a boolean", value))?;
+            once("stream", self.stream.replace((member, stream)))
+        } else if member.is(body, "max_tokens") {
+            let limit = text::count(value).ok_or_else(|| wrong("max_tokens", "an integer >= 0", value))?;
+            once("max_tokens", self.max_tokens.replace((member, limit)))
+        } else if member.is(body, "messages") {
+            once("messages", self.messages.replace((member, messages(body, member)?)))
+        } else {
+            if let Some(slot) = OTHERS.iter().position(|name| member.is(body, name)) {
+                self.others[slot] = Some(member);
+            }
+            Ok(())
+        }
+    }
+
+    fn finish(self, body: &'b [u8], call: Call) -> Result<Ask<'b>, Error> {
+        let (model_at, model) = self.model.ok_or_else(|| missing("model"))?;
+        if model.is_empty() {
+            return Err(bad("model: must not be empty"));
+        }
+        let (messages_at, messages) = self.messages.ok_or_else(|| missing("messages"))?;
+        if self.max_tokens.is_none() && call == Call::Messages {
+            return Err(missing("max_tokens"));
+        }
+        let [system, tools, tool_choice, thinking, output_config, context_management, metadata, rest @ ..] = self.others;
+        let [temperature, top_p, top_k, speed] = rest;
+        Ok(Ask {
+            body,
+            model,
+            model_at,
+            stream: self.stream.is_some_and(|(_, stream)| stream),
+            stream_at: self.stream.map(|(member, _)| member),
+            max_tokens: self.max_tokens.map(|(_, limit)| limit),
+            max_tokens_at: self.max_tokens.map(|(member, _)| member),
+            messages,
+            messages_at,
+            system,
+            tools,
+            tool_choice,
+            thinking,
+            output_config,
+            context_management,
+            metadata,
+            temperature,
+            top_p,
+            top_k,
+            speed,
+        })
+    }
+}
+
+fn messages(body: &[u8], member: Member) -> Result<Vec<Span>, Error> {
+    let value = member.value.of(body);
+    if !value.starts_with(b"[") {
+        return Err(wrong("messages", "an array", value));
+    }
+    json::elements(body, member.value).collect::<Result<_, _>>().map_err(|fault| not_json(body, fault))
+}
+
+fn once<T>(name: &str, before: Option<T>) -> Result<(), Error> {
+    match before {
+        None => Ok(()),
+        Some(_) => Err(bad(format!("{name}: the key stands there twice; send it once"))),
+    }
+}
+
+fn missing(name: &str) -> Error {
+    bad(format!("{name}: field required"))
+}
+
+fn wrong(name: &str, expected: &str, value: &[u8]) -> Error {
+    let came = match text::kind(value) {
+        // A number of the wrong kind says more when it is shown, and is short.
+        "a number" if value.len() <= 24 => String::from_utf8_lossy(value).into_owned(),
+        "a string" if text::string(value).is_none() => "a string that is not valid JSON text".to_owned(),
+        kind => kind.to_owned(),
+    };
+    bad(format!("{name}: expected {expected}, got {came}"))
+}
+
+fn not_json(body: &[u8], fault: Fault) -> Error {
+    let (line, column) = fault.place(body);
+    bad(format!("body: not a JSON object ({} at line {line}, column {column}, byte {})", fault.what, fault.at))
+}
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::new(Stage::Wire, Kind::BadRequest, message)
+}
+
+/// Members that are only remembered by their place, in the order in which [`Seen::finish`] takes them apart.
+const OTHERS: [&str; 11] = [
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "context_management",
+    "metadata",
+    "temperature",
+    "top_p",
+    "top_k",
+    "speed",
+];

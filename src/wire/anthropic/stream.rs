@@ -1,0 +1,279 @@
+//! Reads along one streamed answer: where content begins, what it cost, how it ended.
+//!
+//! ```text
+//! message_start  ping  content_block_start  content_block_delta …  content_block_stop  message_delta  message_stop
+//!      │                        └────────────────┬────────────────────────┘                 │              │
+//!   model, usage                     content: the first that shows any                 stop, usage        end
+//! ```
+//!
+//! The bytes themselves are not touched, held or counted here: [`crate::gate`] decides what they may do with what is
+//! [`Heard`]. Deltas, nearly all of a stream, are told by their first or last bytes and not parsed once content was
+//! seen; keys may stand in any order; unknown events pass. An answer is whole only with `message_stop`.
+
+use super::fault;
+use super::request::member_of;
+use super::usage::Counts;
+use crate::error::Failure;
+use crate::json::{self, Span, text};
+use crate::wire::frame::{Event, Sse};
+use crate::wire::meter::Told;
+use crate::wire::{Meter, Stop};
+
+/// What the bytes of one push showed, and what is known since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Events that ended in these bytes.
+    pub events: u32,
+    /// Content, or the end of a whole answer, has come and no error before it: the answer may be committed.
+    pub content: bool,
+    /// The first error event of the stream, if it has come.
+    pub fault: Option<Failure>,
+    /// `message_stop` has come.
+    pub ended: bool,
+    /// Where in the whole stream the value of the first `message.model` stands, quotes included.
+    pub model_at: Option<(u64, u64)>,
+    /// Offset in these bytes just behind the last event that ended in them.
+    pub boundary: Option<usize>,
+    /// No event is under way behind these bytes: one of our own may follow.
+    pub between: bool,
+}
+
+/// How a stream stands when its connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// `message_stop` came: a whole answer.
+    Whole,
+    /// An error event came; it is itself the end that the client gets.
+    Told(Failure),
+    /// Events came, but neither `message_stop` nor an error: the answer was cut.
+    Cut,
+    /// No event at all: not an answer.
+    Empty,
+}
+
+/// The reader of one stream.
+#[derive(Debug, Default)]
+pub struct StreamReader {
+    sse: Sse,
+    seen: Seen,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    meter: Meter,
+    counts: Counts,
+    events: u64,
+    content: bool,
+    ended: bool,
+    model_at: Option<(u64, u64)>,
+}
+
+impl StreamReader {
+    /// At the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the next bytes as they came.
+    pub fn push(&mut self, bytes: &[u8]) -> Heard {
+        let before = self.seen.events;
+        let seen = &mut self.seen;
+        let boundary = self.sse.push(bytes, |event| seen.event(&event));
+        Heard {
+            events: u32::try_from(seen.events - before).unwrap_or(u32::MAX),
+            content: seen.content,
+            fault: seen.meter.error.as_ref().map(|told| told.failure),
+            ended: seen.ended,
+            model_at: seen.model_at,
+            boundary,
+            between: self.sse.at_boundary(),
+        }
+    }
+
+    /// What the stream amounts to, now that its connection has ended.
+    pub fn ending(&self) -> Ending {
+        match &self.seen.meter.error {
+            Some(told) => Ending::Told(told.failure),
+            None if self.seen.ended => Ending::Whole,
+            None if self.seen.events > 0 => Ending::Cut,
+            None => Ending::Empty,
+        }
+    }
+
+    /// Whether no event is under way.
+    pub fn at_boundary(&self) -> bool {
+        self.sse.at_boundary()
+    }
+
+    /// Usage, stop reason, model and error so far.
+    pub fn meter(&self) -> &Meter {
+        &self.seen.meter
+    }
+}
+
+/// The events that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Start,
+    Ping,
+    BlockStart,
+    Delta,
+    BlockStop,
+    MessageDelta,
+    Stop,
+    Error,
+    Unknown,
+}
+
+impl Seen {
+    fn event(&mut self, event: &Event<'_>) {
+        self.events += 1;
+        if event.unread {
+            // Nothing but content grows so long (a tool's result, a redacted block).
+            self.show();
+            return;
+        }
+        match kind(event) {
+            Kind::Delta if self.content => {}
+            Kind::Delta => {
+                if delta_shows(event.data) {
+                    self.show();
+                }
+            }
+            Kind::BlockStart if self.content => {}
+            Kind::BlockStart => {
+                if start_shows(event.data) {
+                    self.show();
+                }
+            }
+            Kind::BlockStop => self.show(),
+            Kind::Start => self.start(event),
+            Kind::MessageDelta => self.message_delta(event.data),
+            Kind::Stop => {
+                self.show();
+                self.ended = self.meter.error.is_none();
+            }
+            Kind::Error => self.error(event.data),
+            Kind::Ping | Kind::Unknown => {}
+        }
+    }
+
+    /// Content, unless an error came first.
+    fn show(&mut self) {
+        self.content |= self.meter.error.is_none();
+    }
+
+    fn start(&mut self, event: &Event<'_>) {
+        let data = event.data;
+        let Some(message) = member_of(data, Span::all(data), "message") else { return };
+        for member in json::members(data, message.value).map_while(Result::ok) {
+            match member.key.of(data) {
+                b"\"model\"" if self.meter.model.is_none() => {
+                    self.meter.model = text::string(member.value.of(data)).map(|model| model.as_ref().into());
+                    self.model_at = event.data_at.map(|at| {
+                        let Span { start, end } = member.value;
+                        (at + start as u64, at + end as u64)
+                    });
+                }
+                b"\"usage\"" => self.usage(data, member.value),
+                _ => {}
+            }
+        }
+    }
+
+    fn message_delta(&mut self, data: &[u8]) {
+        for member in json::members(data, Span::all(data)).map_while(Result::ok) {
+            match member.key.of(data) {
+                b"\"usage\"" => self.usage(data, member.value),
+                b"\"delta\"" => {
+                    if let Some(stop) = stop_reason(data, member.value) {
+                        self.meter.stop = Some(stop);
+                        self.show();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn usage(&mut self, data: &[u8], usage: Span) {
+        self.counts.read(data, usage);
+        self.meter.usage = self.counts.usage();
+        self.meter.counted = self.counts.told();
+    }
+
+    fn error(&mut self, data: &[u8]) {
+        if self.meter.error.is_none() {
+            self.meter.error = Some(fault::told(data));
+        }
+    }
+}
+
+/// The stop reason in an object that holds one; `None` for `null` and absent.
+pub(super) fn stop_reason(body: &[u8], object: Span) -> Option<Stop> {
+    let reason = member_of(body, object, "stop_reason")?;
+    text::string(reason.value.of(body)).map(|word| Stop::from_anthropic(&word))
+}
+
+/// What an event is, by the `type` of its data; by its name only where the data has none.
+fn kind(event: &Event<'_>) -> Kind {
+    let data = event.data;
+    if let Some(rest) = data.strip_prefix(b"{\"type\":\"") {
+        if let Some(end) = memchr::memchr(b'"', &rest[..rest.len().min(LONGEST)]) {
+            return named(&rest[..end]);
+        }
+    }
+    // Some providers and recordings write `type` last.
+    if data.ends_with(b",\"type\":\"content_block_delta\"}") {
+        return Kind::Delta;
+    }
+    match member_of(data, Span::all(data), "type").and_then(|kind| text::string(kind.value.of(data))) {
+        Some(name) => named(name.as_bytes()),
+        None => named(event.name),
+    }
+}
+
+fn named(name: &[u8]) -> Kind {
+    match name {
+        b"content_block_delta" => Kind::Delta,
+        b"content_block_start" => Kind::BlockStart,
+        b"content_block_stop" => Kind::BlockStop,
+        b"message_start" => Kind::Start,
+        b"message_delta" => Kind::MessageDelta,
+        b"message_stop" => Kind::Stop,
+        b"ping" => Kind::Ping,
+        b"error" => Kind::Error,
+        _ => Kind::Unknown,
+    }
+}
+
+/// Whether a delta holds anything: a text that is not empty, or a value that is no text (a citation).
+fn delta_shows(data: &[u8]) -> bool {
+    let Some(delta) = member_of(data, Span::all(data), "delta") else { return false };
+    json::members(data, delta.value)
+        .map_while(Result::ok)
+        .any(|member| !member.is(data, "type") && !matches!(member.value.of(data), b"\"\"" | b"null" | b"{}" | b"[]"))
+}
+
+/// Whether a block is more than announced when it begins: text, thinking and tool calls begin empty; everything else
+/// (redacted thinking, results of server tools) comes complete.
+fn start_shows(data: &[u8]) -> bool {
+    let Some(block) = member_of(data, Span::all(data), "content_block") else { return false };
+    let value = |name: &str| member_of(data, block.value, name).map_or(&b""[..], |member| member.value.of(data));
+    match value("type") {
+        b"\"text\"" => !matches!(value("text"), b"" | b"\"\"" | b"null"),
+        b"\"thinking\"" => !matches!(value("thinking"), b"" | b"\"\"" | b"null"),
+        b"\"tool_use\"" | b"\"server_tool_use\"" | b"\"mcp_tool_use\"" => {
+            let input = value("input");
+            !matches!(input, b"" | b"\"\"" | b"null") && !empty_object(input)
+        }
+        _ => true,
+    }
+}
+
+fn empty_object(value: &[u8]) -> bool {
+    json::members(value, Span::all(value)).next().is_none()
+}
+
+/// Longest event name that is looked for at the front: `content_block_delta"` has 20 bytes.
+const LONGEST: usize = 32;

@@ -1,0 +1,41 @@
+//! What a request lost on its way to a model that takes less than the client thought.
+//!
+//! Names only, for the `x-pointsman-loss` header and the record; never contents. Deciding what to drop is the shaping
+//! code's.
+
+use std::borrow::Cow;
+
+/// Names of what was dropped or changed, in the order of the changes, each once.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Loss(Vec<Cow<'static, str>>);
+
+impl Loss {
+    /// Whether nothing was lost.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes one name. Bytes that cannot stand in a header's list (controls, commas, beyond ASCII) become `_`.
+    pub fn add(&mut self, name: impl Into<Cow<'static, str>>) {
+        let name = name.into();
+        let fits = |c: char| c.is_ascii_graphic() && c != ',';
+        let name = if name.chars().all(fits) {
+            name
+        } else {
+            name.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>().into()
+        };
+        if !self.0.contains(&name) {
+            self.0.push(name);
+        }
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// The value of `x-pointsman-loss`.
+    pub fn header(&self) -> String {
+        self.0.join(", ")
+    }
+}
