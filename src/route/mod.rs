@@ -1,1 +1,58 @@
-//! (being written)
+//! Which provider is asked, with which key, as which model, and who follows when it fails.
+//!
+//! ```text
+//!   model ──pins──▶ Asked ──lineup──▶ who may ──select, session──▶ Plan ──next──▶ Candidate ──▶ the attempt
+//!                                                                   ▲   health        │
+//!                                                                   └── failed, succeeded
+//! ```
+//!
+//! Sees no message content, does no I/O, reads no clock (the time is passed in), writes no log. A [`Plan`] can only be
+//! made from an [`crate::govern::Entry`]; a [`Candidate`] only by [`Plan::next`].
+
+pub mod attempt;
+pub mod health;
+pub mod lineup;
+mod lossy;
+pub mod pins;
+pub mod plan;
+pub mod select;
+pub mod session;
+pub mod table;
+
+
+use std::time::Duration;
+
+pub use attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why};
+pub use health::Registry;
+pub use lineup::{LeftOut, Reason};
+pub use plan::{Choice, Plan, plan};
+pub use select::Chooser;
+pub use table::Table;
+
+use crate::auth::Surface;
+
+/// What a request wants, as far as routing asks. From its head and the peek of its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Want<'a> {
+    /// The model as the client names it, with or without `[1m]`.
+    pub model: &'a str,
+    /// The surface it came in by.
+    pub surface: Surface,
+    /// [`session_hash`] of the session's id, if it has one.
+    pub session: Option<u64>,
+    /// A new turn of the user, not the middle of a tool loop: a moved session may return.
+    pub new_turn: bool,
+    /// How long the prompt cache lives without use: 5 minutes, or 1 hour where the request says so.
+    pub cache_ttl: Duration,
+    /// Bytes of the body.
+    pub input_bytes: usize,
+    /// Tokens that the model's window must hold, if known.
+    pub context_needed: Option<u64>,
+    /// The context window of a model in tokens; `None` where it is not known.
+    pub window: fn(&str) -> Option<u64>,
+}
+
+/// A session's id as a number, the same on every worker and after every restart.
+pub fn session_hash(id: &str) -> u64 {
+    select::hash(id)
+}

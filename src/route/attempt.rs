@@ -1,0 +1,189 @@
+//! One attempt: who is asked, what became of it, and what is told when nobody is left.
+//!
+//! Plain values; the order of attempts is `plan`'s.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::health::Probe;
+use crate::config::snapshot::{Credential, Provider};
+use crate::error::{Class, Error, Failure, Kind, Stage};
+
+/// What to do now.
+#[derive(Debug)]
+#[must_use]
+pub enum Next<'a> {
+    /// Ask this one.
+    Try(Candidate<'a>),
+    /// Wait so long, then call [`super::Plan::next`] again.
+    Wait(Duration),
+    /// Nobody is left.
+    Exhausted(Exhausted),
+}
+
+/// One provider with one key, to be asked now. Made by [`super::Plan::next`] only.
+#[derive(Debug)]
+#[must_use]
+pub struct Candidate<'a> {
+    /// Who.
+    pub provider: &'a Provider,
+    /// With which key; `None` where the provider has none.
+    pub credential: Option<&'a Credential>,
+    /// The model to send.
+    pub model: &'a str,
+    /// Whether the model differs from the one that the client named: then the answer's is put back.
+    pub renamed: bool,
+    /// The client asked for the window of a million tokens (`[1m]`).
+    pub context_1m: bool,
+    /// Repairs that this provider needed for this model before, as bits whose meaning is the caller's.
+    pub repairs: u64,
+    /// Index into [`super::Plan::attempts`].
+    pub(super) attempt: usize,
+    /// Index into the plan's slots.
+    pub(super) slot: usize,
+    /// Index into the provider's keys.
+    pub(super) key: Option<usize>,
+    /// When it was given out, in the registry's milliseconds.
+    pub(super) since: u64,
+    /// Held, not read: given back on drop.
+    #[allow(dead_code)]
+    pub(super) probe: Option<Probe<'a>>,
+}
+
+/// One attempt for the record and the header.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Who was asked.
+    pub provider: &'a Provider,
+    /// With which key.
+    pub credential: Option<&'a Credential>,
+    /// As which model.
+    pub model: &'a str,
+    /// What became of it.
+    pub outcome: Outcome,
+    pub(super) slot: usize,
+    pub(super) key: Option<usize>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Under way, or given up because the client went away.
+    Open,
+    /// It answered.
+    Ok,
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Attempt<'_> {
+    /// How it failed, if it did.
+    pub fn failure(&self) -> Option<Failure> {
+        match self.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            Outcome::Open | Outcome::Ok => None,
+        }
+    }
+
+    /// Its class, if it failed.
+    pub(super) fn class(&self) -> Option<Class> {
+        self.failure().map(|f| f.class)
+    }
+}
+
+/// The text of `x-pointsman-attempts`: `openai-primary:429, gemini-fallback:ok`.
+pub fn attempts_text(attempts: &[Attempt<'_>]) -> String {
+    let mut text = String::with_capacity(attempts.len() * 24);
+    for attempt in attempts {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&attempt.provider.id);
+        // Writing to a string cannot fail.
+        let _ = match attempt.outcome {
+            Outcome::Open => write!(text, ":open"),
+            Outcome::Ok => write!(text, ":ok"),
+            Outcome::Failed(f) if f.status == 0 => write!(text, ":{}", f.class.word()),
+            Outcome::Failed(f) => write!(text, ":{}", f.status),
+        };
+    }
+    text
+}
+
+/// Nobody is left to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// Why not.
+    pub why: Why,
+    /// The soonest time that a provider named for coming back, as far as they named one.
+    pub retry_after: Option<Duration>,
+    /// Which attempt's answer the client should see (index into [`super::Plan::attempts`]): the last one with an answer
+    /// that is not about the gateway's own credential or an unknown model; else the last one of the latter; else the last.
+    pub tell: Option<usize>,
+}
+
+/// Why nobody is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The client's own mistake: another provider would refuse it as well.
+    Client,
+    /// `retry.attempts` are used up.
+    Attempts,
+    /// Everyone was asked, or rests until a time that it named itself.
+    Asked,
+    /// The only one that is left wants a longer wait than `retry.max_wait`.
+    TooLong,
+    /// The conversation fits no window that is known to be larger.
+    Overflow,
+}
+
+impl Exhausted {
+    pub(super) fn new(why: Why, attempts: &[Attempt<'_>]) -> Self {
+        let retry_after = attempts.iter().filter_map(|a| a.failure()?.retry_after).min();
+        Self { why, retry_after, tell: told(attempts) }
+    }
+
+    /// What the client is told where no answer of a provider is passed on: the told attempt had none, or is about the
+    /// gateway's own credential.
+    pub fn error(&self, attempts: &[Attempt<'_>]) -> Error {
+        let told = self.tell.and_then(|i| attempts.get(i));
+        let Some((attempt, failure)) = told.and_then(|a| Some((a, a.failure()?))) else {
+            return Error::new(Stage::Route, Kind::BadGateway, "no provider could be asked");
+        };
+        let provider = &attempt.provider.id;
+        let (kind, text) = match failure.class {
+            Class::Credential => (
+                Kind::OwnCredential,
+                format!("the provider `{provider}` refused the gateway's own credential: check its `api_key`"),
+            ),
+            Class::Money => (
+                Kind::OwnCredential,
+                format!("the gateway's account at the provider `{provider}` has no money left: top it up"),
+            ),
+            Class::Model => (
+                Kind::NotFound,
+                format!("the provider `{provider}` does not know the model `{}`", attempt.model),
+            ),
+            Class::RateLimit => {
+                (Kind::RateLimit, format!("the provider `{provider}` is at its rate limit: try again later"))
+            }
+            Class::Overflow => (Kind::BadRequest, "prompt is too long for every provider".to_owned()),
+            Class::Client | Class::Field | Class::Signature => {
+                (Kind::BadRequest, format!("the provider `{provider}` refused the request"))
+            }
+            _ => (Kind::BadGateway, format!("no provider answered ({})", attempts_text(attempts))),
+        };
+        let error = Error::new(Stage::Upstream, kind, text);
+        match self.retry_after {
+            Some(wait) if !kind.is_final() => error.after(wait),
+            _ => error,
+        }
+    }
+}
+
+fn told(attempts: &[Attempt<'_>]) -> Option<usize> {
+    let last = |wanted: fn(Failure) -> bool| attempts.iter().rposition(|a| a.failure().is_some_and(wanted));
+    last(|f| f.status != 0 && !matches!(f.class, Class::Credential | Class::Money | Class::Model))
+        .or_else(|| last(|f| f.class == Class::Model))
+        .or_else(|| last(|_| true))
+}

@@ -1,0 +1,237 @@
+//! Who may be asked for a request at all, as which model, and why the others are left out.
+//!
+//! Looks at the configuration only: what rests is `plan`'s matter, because a rest may be over before the next attempt.
+
+use std::fmt;
+
+use super::Want;
+use super::pins::{Asked, Pin, is_preferred};
+use super::table::Seats;
+use crate::auth::Caller;
+use crate::config::snapshot::{Account, Models, Provider};
+use crate::error::{Error, Kind, Stage};
+use crate::govern::access::listed;
+
+/// One provider that may be asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'a> {
+    /// Index into the account's providers.
+    pub at: usize,
+    /// As which model it is asked.
+    pub model: &'a str,
+    pub tier: Tier,
+    pub state: State,
+}
+
+/// How a provider fared in this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It may be asked.
+    Open,
+    /// It failed; only asked again where it is alone.
+    Failed,
+    /// Asking again cannot help.
+    Hopeless,
+}
+
+/// Groups that follow one another in failover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tier {
+    /// Its `model` is what the client named.
+    Preferred,
+    Usual,
+    Standby,
+}
+
+/// A provider that is not asked, with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut<'a> {
+    /// The provider's id.
+    pub provider: &'a str,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a provider is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `enabled: false`.
+    Disabled,
+    /// A type that this version cannot speak yet.
+    NotServed,
+    /// The request is pinned to another one.
+    Pinned,
+    /// The key may not use it.
+    NotAllowed,
+    /// Weight 0: only by a pin.
+    NoWeight,
+    /// Its `models` do not offer the model.
+    NotOffered,
+    /// None of its keys may be used for the model.
+    NoKey,
+    /// The conversation does not fit the model's window, in tokens.
+    Window(u64),
+    /// The conversation fits no known smaller window, and this model's is not known.
+    WindowUnknown,
+    /// It rests, for so many milliseconds more.
+    Rests(super::health::Cause, u64),
+    /// Another request is finding out whether it works again.
+    Probed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("disabled"),
+            Self::NotServed => f.write_str("not served yet by this version"),
+            Self::Pinned => f.write_str("the request is pinned to another provider"),
+            Self::NotAllowed => f.write_str("the key may not use it"),
+            Self::NoWeight => f.write_str("weight 0: asked only by a pin"),
+            Self::NotOffered => f.write_str("its `models` do not offer the model"),
+            Self::NoKey => f.write_str("none of its keys may be used for the model"),
+            Self::Window(tokens) => write!(f, "the conversation does not fit its window of {tokens} tokens"),
+            Self::WindowUnknown => f.write_str("its model's window is not known to be larger"),
+            Self::Rests(cause, ms) => write!(f, "rests for {} s more: {}", ms.div_ceil(1000), cause.word()),
+            Self::Probed => f.write_str("another request is finding out whether it works again"),
+        }
+    }
+}
+
+/// Those that may be asked, in order of tier and weight.
+pub(super) struct Lineup<'a> {
+    pub slots: Vec<Slot<'a>>,
+    pub left_out: Vec<LeftOut<'a>>,
+}
+
+/// Sifts an account's providers.
+pub(super) fn lineup<'a>(
+    account: &'a Account,
+    seats: &Seats,
+    caller: &Caller,
+    asked: &Asked<'a>,
+    want: &Want<'a>,
+) -> Result<Lineup<'a>, Error> {
+    let mut slots = Vec::with_capacity(seats.order.len());
+    let mut left_out = Vec::new();
+    for &at in &seats.order {
+        let Some(provider) = account.providers.get(at) else { continue };
+        match sift(provider, at, caller, asked) {
+            Ok(slot) => slots.push(slot),
+            Err(reason) => left_out.push(LeftOut { provider: &provider.id, reason }),
+        }
+    }
+    if slots.is_empty() {
+        return Err(nobody(account, caller, asked, &left_out));
+    }
+    if asked.pin == Pin::Preferred {
+        slots.sort_by_key(|s| s.tier);
+    }
+    too_small(account, want, &mut slots, &mut left_out);
+    Ok(Lineup { slots, left_out })
+}
+
+fn sift<'a>(
+    provider: &'a Provider,
+    at: usize,
+    caller: &Caller,
+    asked: &Asked<'a>,
+) -> Result<Slot<'a>, Reason> {
+    let pinned = match asked.pin {
+        Pin::Provider(only) if only != at => return Err(Reason::Pinned),
+        Pin::Kind(only) if only != provider.kind => return Err(Reason::Pinned),
+        Pin::Provider(_) | Pin::Kind(_) => true,
+        Pin::None | Pin::Preferred => false,
+    };
+    let preferred = asked.pin == Pin::Preferred && is_preferred(provider, asked.model);
+    let tier = match (preferred, provider.standby) {
+        (true, _) => Tier::Preferred,
+        (false, true) => Tier::Standby,
+        (false, false) => Tier::Usual,
+    };
+    if !provider.enabled {
+        return Err(Reason::Disabled);
+    }
+    if !provider.served {
+        return Err(Reason::NotServed);
+    }
+    if tier == Tier::Usual && !pinned && provider.weight <= 0.0 {
+        return Err(Reason::NoWeight);
+    }
+    let model = if pinned { Some(asked.model) } else { sent(provider, asked.model) };
+    let model = model.ok_or(Reason::NotOffered)?;
+    let credentials = &provider.credentials;
+    if !credentials.is_empty() && !credentials.iter().any(|c| serves(&c.models, model)) {
+        return Err(Reason::NoKey);
+    }
+    // Last, so that this reason means that the provider would do otherwise.
+    match &caller.allow().providers {
+        Some(allowed) if !allowed.contains(&provider.id) => Err(Reason::NotAllowed),
+        _ => Ok(Slot { at, model, tier, state: State::Open }),
+    }
+}
+
+/// The model that a provider is asked for, if it offers it.
+fn sent<'a>(provider: &'a Provider, asked: &'a str) -> Option<&'a str> {
+    match &provider.models {
+        Models::AsAsked => Some(asked),
+        Models::One(model) => Some(model),
+        Models::Map(map) => map.iter().find(|(p, _)| p.matches(asked)).map(|(_, model)| model.as_str()),
+    }
+}
+
+/// Whether a key with these patterns may be used for a model.
+pub(super) fn serves(models: &[crate::config::pattern::Pattern], model: &str) -> bool {
+    models.is_empty() || models.iter().any(|p| p.matches(model))
+}
+
+/// Leaves out those whose window is known to be too small, unless that would leave nobody: the provider's own refusal
+/// is then the better answer, because the client knows its wording.
+fn too_small<'a>(
+    account: &'a Account,
+    want: &Want<'a>,
+    slots: &mut Vec<Slot<'a>>,
+    left_out: &mut Vec<LeftOut<'a>>,
+) {
+    let Some(needed) = want.context_needed else { return };
+    let small = |slot: &Slot<'_>| (want.window)(slot.model).filter(|&window| window < needed);
+    if slots.iter().all(|s| small(s).is_some()) {
+        return;
+    }
+    slots.retain(|slot| {
+        let window = small(slot);
+        if let (Some(window), Some(provider)) = (window, account.providers.get(slot.at)) {
+            left_out.push(LeftOut { provider: &provider.id, reason: Reason::Window(window) });
+        }
+        window.is_none()
+    });
+}
+
+/// Why nobody is left, with what to do about it.
+fn nobody(account: &Account, caller: &Caller, asked: &Asked<'_>, left_out: &[LeftOut<'_>]) -> Error {
+    let relevant = || left_out.iter().filter(|l| l.reason != Reason::Pinned);
+    let has = |reason: Reason| relevant().any(|l| l.reason == reason);
+    let model = asked.model;
+    let (kind, text) = if has(Reason::NotAllowed) {
+        let allowed = caller.allow().providers.iter().flatten().map(String::as_str);
+        let text = format!(
+            "the virtual key `{}` may not use a provider that serves `{model}`: it may use {}",
+            caller.key(),
+            listed(allowed),
+        );
+        (Kind::Forbidden, text)
+    } else if has(Reason::NotOffered) || has(Reason::NoKey) {
+        let text = format!("no provider of the account `{}` offers the model `{model}`", account.id);
+        (Kind::NotFound, text)
+    } else if has(Reason::NotServed) {
+        let text = format!("the model `{model}` would go to a provider that is not served yet by this version");
+        (Kind::NotOffered, text)
+    } else if matches!(asked.pin, Pin::Provider(_) | Pin::Kind(_)) {
+        (Kind::NotFound, format!("`{}` names a provider that is disabled", asked.named))
+    } else {
+        let text = format!("no provider of the account `{}` can be asked for `{model}`", account.id);
+        (Kind::Unavailable, text)
+    };
+    let reasons: Vec<String> = relevant().map(|l| format!("`{}`: {}", l.provider, l.reason)).collect();
+    let reasons = if reasons.is_empty() { "it has none".to_owned() } else { reasons.join("; ") };
+    Error::new(Stage::Route, kind, format!("{text} ({reasons})"))
+}

@@ -1,0 +1,680 @@
+//! In which order a request's providers are asked: the first choice, and who follows when it fails.
+//!
+//! ```text
+//!                        ┌───────────── failed: another key of the same one, or the next one ──────────┐
+//!                        ▼                                                                             │
+//!   plan ──▶ Choosing ──next──▶ Try(candidate) ──▶ succeeded                                           │
+//!                │                 └────────────────────────────────────────── failed ─────────────────┤
+//!                │ only one is left that may be asked again                                            │
+//!                ├──────────────▶ Wait ──next──▶ Try                                                   │
+//!                │ nobody is left, or attempts are used up, or the fault is the client's               │
+//!                └──────────────▶ Exhausted ◀──────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The first is the session's home (or where it was moved to), else whose turn it is by weight; the others follow by
+//! weight, `standby` last. Those that rest are skipped. When all rest and said themselves until when, that is the answer;
+//! else the one whose rest ends first is asked.
+//!
+//! Keeps no state beyond its request: rests and moves are told to the registry. Does not wait and does not send.
+
+use std::time::{Duration, Instant};
+
+use super::Want;
+use super::attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why, attempts_text};
+use super::health::{Cause, Probe, Resting, Standing, millis, rested};
+use super::lineup::{LeftOut, Lineup, Reason, Slot, State, lineup, serves};
+use super::pins::{Asked, Pin, resolve};
+use super::select::{Chooser, Member, hash, mix, rendezvous};
+use super::table::{Key, Seat, Seats, Table};
+use crate::config::snapshot::{Account, Affinity, Provider, Retry, Snapshot};
+use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::govern::Entry;
+
+/// The order of one request's attempts. Made by [`plan()`] only.
+#[derive(Debug)]
+#[must_use]
+pub struct Plan<'a> {
+    table: &'a Table,
+    account: &'a Account,
+    seats: &'a Seats,
+    retry: Retry,
+    want: Want<'a>,
+    asked: Asked<'a>,
+    /// The first choice, then the others by tier and weight. Never empty.
+    slots: Vec<Slot<'a>>,
+    left_out: Vec<LeftOut<'a>>,
+    attempts: Vec<Attempt<'a>>,
+    choice: Choice,
+    /// The session's hash, else a number of this request's own: chooses keys.
+    point: u64,
+    /// Provider and key for the first attempt, where something else than `point` chose them.
+    first_key: Option<(usize, usize)>,
+    /// Where the session belongs. `None` without a session, and for pins to one provider.
+    home: Option<Home>,
+    /// Who failed last, while it may be asked again if it is alone: slot and key.
+    again: Option<(usize, Option<usize>)>,
+    /// When the wait for it is over.
+    resume: Option<Instant>,
+    /// Set once the client's own fault ended it.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    session: u64,
+    /// Tag of its provider and key.
+    tag: u64,
+}
+
+/// How the first provider was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The client named it.
+    Pinned,
+    /// Nobody else may be asked.
+    Only,
+    /// The session's home by weighted hashing.
+    Home,
+    /// Failover moved the session here, and its prompt cache lives on.
+    Moved,
+    /// Its turn by weight.
+    Turn,
+}
+
+/// Decides who is asked for a request. `table` must be the one of `snapshot`, `chooser` the worker's own.
+pub fn plan<'a>(
+    table: &'a Table,
+    snapshot: &'a Snapshot,
+    entry: &Entry,
+    want: &Want<'a>,
+    chooser: &mut Chooser,
+    now: Instant,
+) -> Result<Plan<'a>, Error> {
+    let caller = entry.caller();
+    let at = caller.account();
+    let (Some(account), Some(seats)) = (snapshot.accounts.get(at), table.accounts.get(at)) else {
+        return Err(Error::new(Stage::Route, Kind::Internal, "the key's account is gone; send the request again"));
+    };
+    let asked = resolve(snapshot, account, seats.slashes, want)?;
+    let Lineup { slots, left_out } = lineup(account, seats, caller, &asked, want)?;
+    let session = want.session.filter(|_| snapshot.affinity == Affinity::Session);
+    let mut plan = Plan {
+        table,
+        account,
+        seats,
+        retry: snapshot.retry,
+        want: *want,
+        asked,
+        slots,
+        left_out,
+        attempts: Vec::with_capacity(2),
+        choice: Choice::Only,
+        point: session.unwrap_or(0),
+        first_key: None,
+        home: None,
+        again: None,
+        resume: None,
+        ended: false,
+    };
+    let ms = table.millis(now);
+    plan.refuse_if_all_rest(ms)?;
+    match session {
+        Some(session) => plan.choose_home(session, ms),
+        None => plan.choose_turn(chooser, ms),
+    }
+    Ok(plan)
+}
+
+impl<'a> Plan<'a> {
+    /// Who is asked now.
+    pub fn next(&mut self, now: Instant) -> Next<'a> {
+        let ms = self.table.millis(now);
+        if self.ended {
+            return self.exhausted(Why::Client);
+        }
+        if self.attempts.len() >= usize::try_from(self.retry.attempts.max(1)).unwrap_or(usize::MAX) {
+            return self.exhausted(Why::Attempts);
+        }
+        if let Some(candidate) = self.free(ms) {
+            return Next::Try(candidate);
+        }
+        if let Some((slot, key)) = self.again.filter(|&(slot, key)| self.is_alone(slot, key, ms)) {
+            return self.once_more(slot, key, now);
+        }
+        match self.least_reluctant(ms) {
+            Some((slot, key)) => {
+                let probe = self.seat(slot).and_then(|s| s.health.probe());
+                self.give(slot, key, probe, ms)
+            }
+            None if self.attempts.iter().any(|a| a.class() == Some(Class::Overflow)) => {
+                self.exhausted(Why::Overflow)
+            }
+            None => self.exhausted(Why::Asked),
+        }
+    }
+
+    /// The attempt failed: notes what rests, and whether the same may be asked again.
+    pub fn failed(&mut self, candidate: &Candidate<'a>, failure: &Failure, now: Instant) {
+        let ms = self.table.millis(now);
+        self.settle(candidate, Outcome::Failed(*failure));
+        self.resume = None;
+        self.again = None;
+        if !failure.class.may_move() {
+            self.ended = true;
+            return;
+        }
+        self.note(candidate, failure, ms);
+        let slot = candidate.slot;
+        match (rested(failure.class), failure.class) {
+            (Some(Cause::Broken), _) | (None, Class::Conflict) => {
+                self.set(slot, State::Failed);
+                self.again = Some((slot, candidate.key));
+            }
+            (Some(Cause::Limit), _) => {
+                self.set_if_spent(slot, State::Failed);
+                self.again = Some((slot, candidate.key));
+            }
+            (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
+            (_, Class::Overflow) => self.only_larger_than(slot),
+            (Some(Cause::Model), _) => self.set(slot, State::Hopeless),
+            (None, _) => self.set(slot, State::Failed),
+        }
+    }
+
+    /// The attempt's answer is good. To be called as soon as that is sure (its first content), not at its end: the probe of
+    /// a provider is over then, and the others may come back.
+    pub fn succeeded(&mut self, candidate: &Candidate<'a>, now: Instant) {
+        self.settle(candidate, Outcome::Ok);
+        let (Some(seat), Some(slot)) = (self.seat(candidate.slot), self.slots.get(candidate.slot)) else { return };
+        let key = candidate.key.and_then(|k| seat.keys.get(k));
+        let model = if seat.health.no_model_rests() { 0 } else { hash(slot.model) };
+        seat.health.succeeded(key.map(Key::noted), model, candidate.since);
+        if let Some(home) = self.home {
+            self.remember(home, key.map_or(seat.member.tag, |k| k.member.tag), self.table.millis(now));
+        }
+    }
+
+    /// The attempt failed over one field or signature, and the caller has mended the request: the same candidate for one
+    /// more attempt, or `None` where attempts are used up. `remember` are repairs for this provider and model from now on
+    /// (0: this request only).
+    pub fn repaired(
+        &mut self,
+        candidate: Candidate<'a>,
+        failure: &Failure,
+        remember: u64,
+        now: Instant,
+    ) -> Option<Candidate<'a>> {
+        let ms = self.table.millis(now);
+        self.settle(&candidate, Outcome::Failed(*failure));
+        if let Some(seat) = self.seat(candidate.slot) {
+            seat.health.repaired(hash(candidate.model), remember, ms);
+        }
+        if self.attempts.len() >= usize::try_from(self.retry.attempts).unwrap_or(usize::MAX) {
+            self.ended = true;
+            return None;
+        }
+        let repairs = candidate.repairs | remember;
+        let attempt = self.open(candidate.slot, candidate.key)?;
+        Some(Candidate { attempt, repairs, since: ms, ..candidate })
+    }
+
+    /// Every attempt so far, in order.
+    pub fn attempts(&self) -> &[Attempt<'a>] {
+        &self.attempts
+    }
+
+    /// The text of `x-pointsman-attempts`.
+    pub fn attempts_text(&self) -> String {
+        attempts_text(&self.attempts)
+    }
+
+    /// Who is not asked or was skipped, with the reason.
+    pub fn left_out(&self) -> &[LeftOut<'a>] {
+        &self.left_out
+    }
+
+    /// The model's name, resolved.
+    pub fn asked(&self) -> &Asked<'a> {
+        &self.asked
+    }
+
+    /// How the first provider was chosen.
+    pub fn choice(&self) -> Choice {
+        self.choice
+    }
+
+    /// Everyone who may be asked, the first choice in front, each with the model that it is asked for.
+    pub fn order(&self) -> impl Iterator<Item = (&'a Provider, &'a str)> {
+        self.slots.iter().filter_map(|s| Some((self.account.providers.get(s.at)?, s.model)))
+    }
+
+    /// How many of [`Self::order`] share the first choice by weight; the others only follow in failover.
+    pub fn sharing(&self) -> usize {
+        let first = self.slots.first().map(|s| s.tier);
+        self.slots.iter().take_while(|s| Some(s.tier) == first).count()
+    }
+
+    // ---- The first choice ----
+
+    /// Ends the request where everyone rests and said until when. Also notes who rests.
+    fn refuse_if_all_rest(&mut self, ms: u64) -> Result<(), Error> {
+        let (mut free, mut soonest, mut limits_only) = (false, None::<u64>, true);
+        for at in 0..self.slots.len() {
+            let Some(rest) = self.obstacle(at, ms) else {
+                free = true;
+                continue;
+            };
+            self.note_rest(at, rest, ms);
+            if rest.is_hopeless() {
+                continue;
+            }
+            // One that did not say may be back before its time: it is asked.
+            free |= !rest.said;
+            limits_only &= rest.cause == Cause::Limit;
+            soonest = Some(soonest.map_or(rest.until, |s| s.min(rest.until)));
+        }
+        match soonest {
+            Some(until) if !free => Err(self.all_rest(limits_only, until.saturating_sub(ms))),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_rest(&mut self, at: usize, rest: Resting, ms: u64) {
+        let Some(provider) = self.provider(at) else { return };
+        let left = rest.until.saturating_sub(ms);
+        let reason = if left == 0 { Reason::Probed } else { Reason::Rests(rest.cause, left) };
+        self.left_out.push(LeftOut { provider: &provider.id, reason });
+    }
+
+    fn all_rest(&self, limits_only: bool, ms: u64) -> Error {
+        let kind = if limits_only { Kind::RateLimit } else { Kind::Unavailable };
+        let what = if limits_only { "is at its rate limit" } else { "asked to be left alone for a while" };
+        let who: Vec<&str> = self.order().map(|(p, _)| p.id.as_str()).collect();
+        let message = format!(
+            "every provider that serves `{}` {what} ({}): try again in {} s",
+            self.asked.named,
+            who.join(", "),
+            ms.div_ceil(1000)
+        );
+        Error::new(Stage::Route, kind, message).after(Duration::from_millis(ms))
+    }
+
+    fn choose_home(&mut self, session: u64, ms: u64) {
+        let sharing = self.sharing();
+        let members = (0..sharing).filter_map(|i| Some((i, self.seat(i)?.member)));
+        let home = rendezvous(session, members).unwrap_or(0);
+        let Some(tag) = self.home_tag(home, session) else { return };
+        self.choice = if self.is_pinned() { Choice::Pinned } else { Choice::Home };
+        let mut first = home;
+        if !matches!(self.asked.pin, Pin::Provider(_)) {
+            let home = Home { session, tag };
+            self.home = Some(home);
+            if let Some((slot, key)) = self.stays(home, ms) {
+                first = slot;
+                self.first_key = self.slots.get(slot).map(|s| s.at).zip(key);
+                self.choice = Choice::Moved;
+            }
+        }
+        self.to_front(first);
+        if self.slots.len() == 1 && self.choice == Choice::Home {
+            self.choice = Choice::Only;
+        }
+    }
+
+    /// The tag of a slot's provider and the key that the session has there when none rests.
+    fn home_tag(&self, slot: usize, session: u64) -> Option<u64> {
+        let seat = self.seat(slot)?;
+        let keys = self.keys(slot).map(|(_, key)| (key.member.tag, key.member));
+        Some(rendezvous(session, keys).unwrap_or(seat.member.tag))
+    }
+
+    /// Slot and key where failover left the session, if it still may be asked.
+    fn stays(&self, home: Home, ms: u64) -> Option<(usize, Option<usize>)> {
+        let moves = self.table.registry.moves();
+        if moves.is_empty() {
+            return None;
+        }
+        let target = moves.stays(self.move_tag(home), self.want.new_turn, ms)?;
+        let tags = (0..self.slots.len()).flat_map(|slot| {
+            let keys = self.keys(slot).map(move |(i, key)| (slot, Some(i), key.member.tag));
+            let bare = self.seat(slot).filter(|s| s.keys.is_empty()).map(|s| (slot, None, s.member.tag));
+            keys.chain(bare)
+        });
+        tags.into_iter().find(|&(_, _, tag)| tag == target).map(|(slot, key, _)| (slot, key))
+    }
+
+    /// Caches belong to a model, and one session may use several: each moves by itself.
+    fn move_tag(&self, home: Home) -> u64 {
+        mix(mix(home.session, home.tag), hash(self.asked.model))
+    }
+
+    fn remember(&self, home: Home, answered: u64, ms: u64) {
+        let moves = self.table.registry.moves();
+        if answered != home.tag {
+            let until = ms.saturating_add(millis(self.want.cache_ttl));
+            moves.moved(self.move_tag(home), answered, until);
+        } else if !moves.is_empty() {
+            moves.at_home(self.move_tag(home));
+        }
+    }
+
+    fn choose_turn(&mut self, chooser: &mut Chooser, ms: u64) {
+        self.point = chooser.ticket();
+        let free: Vec<(usize, Member)> = self.free_of_first_tier(ms);
+        let slot = chooser.turn(&free).unwrap_or(0);
+        self.first_key = self.key_by_turn(slot, chooser, ms);
+        self.to_front(slot);
+        self.choice = match (self.is_pinned(), self.slots.len()) {
+            (true, _) => Choice::Pinned,
+            (false, 1) => Choice::Only,
+            (false, _) => Choice::Turn,
+        };
+    }
+
+    /// The members of the first tier of which one may be asked at once.
+    fn free_of_first_tier(&self, ms: u64) -> Vec<(usize, Member)> {
+        let mut free: Vec<(usize, Member)> = Vec::with_capacity(self.slots.len());
+        let mut tier = None;
+        for (i, slot) in self.slots.iter().enumerate() {
+            if tier.is_some_and(|t| t != slot.tier) {
+                break;
+            }
+            if let Some(seat) = self.seat(i).filter(|_| self.obstacle(i, ms).is_none()) {
+                tier = Some(slot.tier);
+                free.push((i, seat.member));
+            }
+        }
+        free
+    }
+
+    fn key_by_turn(&self, slot: usize, chooser: &mut Chooser, ms: u64) -> Option<(usize, usize)> {
+        let seat = self.seat(slot)?;
+        if seat.keys.len() < 2 {
+            return None;
+        }
+        let free = self.keys(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
+        let free: Vec<(usize, Member)> = free.map(|(i, key)| (i, key.member)).collect();
+        Some((self.slots.get(slot)?.at, chooser.turn(&free)?))
+    }
+
+    fn to_front(&mut self, slot: usize) {
+        if let Some(front) = self.slots.get_mut(..=slot) {
+            front.rotate_right(1);
+        }
+    }
+
+    fn is_pinned(&self) -> bool {
+        matches!(self.asked.pin, Pin::Provider(_) | Pin::Kind(_))
+    }
+
+    // ---- The next one ----
+
+    /// The next one that does not rest: another key of the last one before the others.
+    fn free(&mut self, ms: u64) -> Option<Candidate<'a>> {
+        let last = self.attempts.last().map(|a| a.slot);
+        let others = (0..self.slots.len()).filter(|&i| Some(i) != last);
+        for slot in last.into_iter().chain(others) {
+            if self.slots.get(slot).is_none_or(|s| s.state != State::Open) || self.obstacle(slot, ms).is_some() {
+                continue;
+            }
+            let (Some(key), Some(seat)) = (self.pick_key(slot, ms), self.seat(slot)) else { continue };
+            let probe = match seat.health.standing(ms) {
+                Standing::Free => None,
+                // Another request may have been quicker.
+                Standing::Suspect | Standing::Busy | Standing::Resting(_) => match seat.health.probe() {
+                    Some(probe) => Some(probe),
+                    None => continue,
+                },
+            };
+            return self.candidate(slot, key, probe, ms);
+        }
+        None
+    }
+
+    /// Waits for the only one that is left, then asks it again.
+    fn once_more(&mut self, slot: usize, key: Option<usize>, now: Instant) -> Next<'a> {
+        let asked = self.attempts.last().and_then(|a| a.failure()?.retry_after).filter(|a| !a.is_zero());
+        if asked.is_some_and(|a| a > self.retry.max_wait) {
+            return self.exhausted(Why::TooLong);
+        }
+        let resume = self.resume.or_else(|| now.checked_add(asked.unwrap_or_else(|| self.backoff(slot))));
+        let left = resume.map_or(Duration::ZERO, |r| r.saturating_duration_since(now));
+        if !left.is_zero() {
+            self.resume = resume;
+            return Next::Wait(left);
+        }
+        self.resume = None;
+        let probe = self.seat(slot).and_then(|s| s.health.probe());
+        self.give(slot, key, probe, self.table.millis(now))
+    }
+
+    /// 0.5 s, 1 s, 2 s and so on, at most `retry.max_wait`.
+    fn backoff(&self, slot: usize) -> Duration {
+        let failures = self.attempts.iter().filter(|a| a.slot == slot).count();
+        let doubled = u32::try_from(failures.saturating_sub(1)).map_or(MOST_DOUBLED, |n| n.min(MOST_DOUBLED));
+        FIRST_BACKOFF.saturating_mul(1 << doubled).min(self.retry.max_wait)
+    }
+
+    /// Whether nobody else is worth asking: neither another provider nor another key of this one.
+    fn is_alone(&self, slot: usize, key: Option<usize>, ms: u64) -> bool {
+        let hopeless = |i: usize| {
+            self.slots.get(i).is_none_or(|s| s.state == State::Hopeless)
+                || self.obstacle(i, ms).is_some_and(|r| r.is_hopeless())
+        };
+        let others = (0..self.slots.len()).all(|i| i == slot || hopeless(i));
+        others && (self.is_broken(slot) || self.usable_keys(slot).all(|k| Some(k) == key))
+    }
+
+    /// A broken provider is asked again with the same key: another one would only lose the prompt cache.
+    fn is_broken(&self, slot: usize) -> bool {
+        self.attempts.last().is_some_and(|a| a.slot == slot && a.class() != Some(Class::RateLimit))
+    }
+
+    /// Keys that were not refused in this request.
+    fn usable_keys(&self, slot: usize) -> impl Iterator<Item = usize> {
+        let refused = move |key: usize| {
+            let mut own = self.attempts.iter().filter(|a| a.slot == slot && a.key == Some(key));
+            own.any(|a| matches!(a.class(), Some(Class::Credential | Class::Money)))
+        };
+        self.keys(slot).map(|(i, _)| i).filter(move |&i| !refused(i))
+    }
+
+    /// When all rest: the one whose rest a request would rather break. After the first attempt only one that did not
+    /// name the end of its rest and is not hopeless.
+    fn least_reluctant(&self, ms: u64) -> Option<(usize, Option<usize>)> {
+        let fresh = self.attempts.is_empty();
+        let resting = (0..self.slots.len()).filter_map(|slot| {
+            let open = self.slots.get(slot).is_some_and(|s| s.state == State::Open);
+            let rest = self.obstacle(slot, ms).filter(|r| open && (fresh || !(r.said || r.is_hopeless())))?;
+            Some((slot, self.pick_resting_key(slot, ms)?, rest))
+        });
+        resting.min_by_key(|(_, _, rest)| rest.reluctance()).map(|(slot, key, _)| (slot, key))
+    }
+
+    fn give(&mut self, slot: usize, key: Option<usize>, probe: Option<Probe<'a>>, ms: u64) -> Next<'a> {
+        match self.candidate(slot, key, probe, ms) {
+            Some(candidate) => Next::Try(candidate),
+            None => self.exhausted(Why::Asked),
+        }
+    }
+
+    fn candidate(
+        &mut self,
+        slot: usize,
+        key: Option<usize>,
+        probe: Option<Probe<'a>>,
+        ms: u64,
+    ) -> Option<Candidate<'a>> {
+        let attempt = self.open(slot, key)?;
+        let Attempt { provider, credential, model, .. } = *self.attempts.get(attempt)?;
+        Some(Candidate {
+            provider,
+            credential,
+            model,
+            renamed: model != self.asked.named,
+            context_1m: self.asked.context_1m,
+            repairs: self.repairs(slot, model, ms),
+            attempt,
+            slot,
+            key,
+            since: ms,
+            probe,
+        })
+    }
+
+    fn repairs(&self, slot: usize, model: &str, ms: u64) -> u64 {
+        let health = self.seat(slot).map(|s| &s.health).filter(|h| !h.no_repairs());
+        health.map_or(0, |h| h.repairs(hash(model), ms))
+    }
+
+    fn open(&mut self, slot: usize, key: Option<usize>) -> Option<usize> {
+        let provider = self.provider(slot)?;
+        let credential = key.and_then(|k| provider.credentials.get(k));
+        let model = self.slots.get(slot)?.model;
+        self.attempts.push(Attempt { provider, credential, model, outcome: Outcome::Open, slot, key });
+        Some(self.attempts.len() - 1)
+    }
+
+    fn exhausted(&self, why: Why) -> Next<'a> {
+        Next::Exhausted(Exhausted::new(why, &self.attempts))
+    }
+
+    // ---- After an attempt ----
+
+    fn settle(&mut self, candidate: &Candidate<'a>, outcome: Outcome) {
+        if let Some(attempt) = self.attempts.get_mut(candidate.attempt) {
+            attempt.outcome = outcome;
+        }
+    }
+
+    fn note(&self, candidate: &Candidate<'a>, failure: &Failure, ms: u64) {
+        if let Some(seat) = self.seat(candidate.slot) {
+            let key = candidate.key.and_then(|k| seat.keys.get(k));
+            seat.health.failed(key.map(Key::noted), hash(candidate.model), failure, ms);
+        }
+    }
+
+    fn set(&mut self, slot: usize, state: State) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.state = state;
+        }
+    }
+
+    fn set_if_spent(&mut self, slot: usize, state: State) {
+        if self.untried(slot).next().is_none() {
+            self.set(slot, state);
+        }
+    }
+
+    /// The conversation did not fit: only models whose window is known to be larger stay in the choice.
+    fn only_larger_than(&mut self, small: usize) {
+        let window = self.want.window;
+        let known = self.slots.get(small).and_then(|s| window(s.model)).unwrap_or(0);
+        let needed = self.want.context_needed.map_or(0, |n| n.saturating_sub(1)).max(known);
+        self.set(small, State::Hopeless);
+        for at in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(at).filter(|s| s.state != State::Hopeless) else { continue };
+            let reason = match window(slot.model) {
+                Some(window) if window > needed => continue,
+                Some(window) => Reason::Window(window),
+                None => Reason::WindowUnknown,
+            };
+            slot.state = State::Hopeless;
+            if let Some(provider) = self.provider(at) {
+                self.left_out.push(LeftOut { provider: &provider.id, reason });
+            }
+        }
+    }
+
+    // ---- What stands where ----
+
+    fn provider(&self, slot: usize) -> Option<&'a Provider> {
+        self.account.providers.get(self.slots.get(slot)?.at)
+    }
+
+    fn seat(&self, slot: usize) -> Option<&'a Seat> {
+        self.seats.seats.get(self.slots.get(slot)?.at)
+    }
+
+    /// Why a slot cannot be asked at once: its provider rests, its model there, or every key that was not yet tried.
+    fn obstacle(&self, slot: usize, ms: u64) -> Option<Resting> {
+        let seat = self.seat(slot)?;
+        match seat.health.standing(ms) {
+            Standing::Resting(rest) => return Some(rest),
+            Standing::Busy => return Some(Resting { until: ms, said: false, cause: Cause::Broken }),
+            Standing::Free | Standing::Suspect => {}
+        }
+        if !seat.health.no_model_rests() {
+            let model = hash(self.slots.get(slot)?.model);
+            if let Some(rest) = seat.health.model_rest(model, ms) {
+                return Some(rest);
+            }
+            if seat.keys.is_empty() {
+                return seat.health.limit_rest(0, model, ms);
+            }
+        }
+        let mut least: Option<Resting> = None;
+        for (_, key) in self.untried(slot) {
+            let rest = self.key_rest(slot, seat, key, ms)?;
+            if least.is_none_or(|l| rest.reluctance() < l.reluctance()) {
+                least = Some(rest);
+            }
+        }
+        least
+    }
+
+    /// The rest of one key for the slot's model.
+    fn key_rest(&self, slot: usize, seat: &Seat, key: &Key, ms: u64) -> Option<Resting> {
+        let limit = || {
+            if seat.health.no_model_rests() {
+                return None;
+            }
+            seat.health.limit_rest(key.member.tag, hash(self.slots.get(slot)?.model), ms)
+        };
+        key.health.resting(ms).or_else(limit)
+    }
+
+    /// The keys that may be used for a slot's model.
+    fn keys(&self, slot: usize) -> impl Iterator<Item = (usize, &'a Key)> + use<'a> {
+        let model = self.slots.get(slot).map_or("", |s| s.model);
+        let keys = self.seat(slot).map_or(&[][..], |s| &s.keys);
+        let credentials = self.provider(slot).map_or(&[][..], |p| &p.credentials);
+        let pairs = keys.iter().zip(credentials).enumerate();
+        pairs.filter(move |(_, (_, c))| serves(&c.models, model)).map(|(i, (key, _))| (i, key))
+    }
+
+    /// Of these, the ones that were not asked in this request.
+    fn untried(&self, slot: usize) -> impl Iterator<Item = (usize, &'a Key)> {
+        let tried = move |key: usize| self.attempts.iter().any(|a| a.slot == slot && a.key == Some(key));
+        self.keys(slot).filter(move |&(i, _)| !tried(i))
+    }
+
+    /// A key that does not rest: `Some(None)` for a provider without keys, `None` where no key is left.
+    fn pick_key(&self, slot: usize, ms: u64) -> Option<Option<usize>> {
+        let seat = self.seat(slot)?;
+        if seat.keys.is_empty() {
+            return self.attempts.iter().all(|a| a.slot != slot).then_some(None);
+        }
+        let free = || self.untried(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
+        if let Some((_, first)) = self.first_key.filter(|&(at, _)| Some(at) == self.slots.get(slot).map(|s| s.at))
+            && free().any(|(i, _)| i == first)
+        {
+            return Some(Some(first));
+        }
+        rendezvous(self.point, free().map(|(i, key)| (i, key.member))).map(Some)
+    }
+
+    /// The key whose rest ends first, for when everything rests.
+    fn pick_resting_key(&self, slot: usize, ms: u64) -> Option<Option<usize>> {
+        if let Some(free) = self.pick_key(slot, ms) {
+            return Some(free);
+        }
+        let seat = self.seat(slot)?;
+        let end = |key: &Key| self.key_rest(slot, seat, key, ms).map(|r| r.reluctance());
+        self.untried(slot).min_by_key(|&(_, key)| end(key)).map(|(i, _)| Some(i))
+    }
+}
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// Doubling further passes every sensible `retry.max_wait`.
+const MOST_DOUBLED: u32 = 16;
