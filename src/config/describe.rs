@@ -1,0 +1,194 @@
+//! What a configuration would run, in words: for `check`, and for `serve`'s start.
+//!
+//! Shows ids, shares, models and addresses; never a key, a header's value or a proxy's password.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::retired::{Retired, retired};
+use super::snapshot::{
+    Account, Affinity, Allow, Base, Budget, Kind, Level, Models, Provider, RateLimit, Snapshot, VirtualKey,
+};
+use super::{url, value};
+
+/// The whole description, ending in a line feed. Retirements are judged by today's date.
+pub fn describe(snapshot: &Snapshot) -> String {
+    describe_on(snapshot, Timestamp::now().to_zoned(TimeZone::UTC).date())
+}
+
+/// The same, as of a day.
+pub fn describe_on(snapshot: &Snapshot, today: Date) -> String {
+    let mut out = Out(String::new());
+    match &snapshot.source {
+        Some(path) => out.line(0, format!("configuration: {}", path.display())),
+        None => out.line(0, "configuration: none, from the environment"),
+    }
+    listener(&mut out, snapshot);
+    snapshot.accounts.iter().for_each(|account| providers(&mut out, account));
+    keys(&mut out, snapshot);
+    snapshot.budgets.iter().for_each(|b| out.line(0, budget(b)));
+    snapshot.rate_limits.iter().for_each(|l| out.line(0, rate_limit(l)));
+    snapshot.aliases.iter().for_each(|a| out.line(0, format!("alias {} -> {}", a.name, a.target)));
+    sessions(&mut out, snapshot);
+    snapshot.warnings.iter().for_each(|w| out.line(0, format!("warning: {w}")));
+    retirements(&mut out, snapshot, today);
+    out.0
+}
+
+/// A base URL as users write it; the bundled mock has none.
+pub fn show_base(base: &Base) -> String {
+    if base.host.is_empty() { "inside this process".to_owned() } else { url::show(base) }
+}
+
+struct Out(String);
+
+impl Out {
+    fn line(&mut self, depth: usize, text: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{:1$}{text}", "", depth * 2);
+    }
+}
+
+fn listener(out: &mut Out, snapshot: &Snapshot) {
+    let server = &snapshot.server;
+    let tls = if server.tls.is_some() { ", TLS" } else { "" };
+    let workers = server.workers.map_or_else(|| "one worker per core".to_owned(), |n| format!("{n} workers"));
+    out.line(0, format!("listen {}{tls}, {workers}", server.listen));
+}
+
+fn providers(out: &mut Out, account: &Account) {
+    out.line(0, format!("account {}", account.id));
+    account.providers.iter().for_each(|p| out.line(1, provider(p)));
+}
+
+fn provider(p: &Provider) -> String {
+    let mut text = format!("{:>6}  {} ({})", role(p), p.id, p.kind.word());
+    match &p.models {
+        Models::AsAsked => text.push_str(", model as asked"),
+        Models::One(model) => text.push_str(&format!(", model {model}")),
+        Models::Map(map) => {
+            let pairs: Vec<String> = map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
+            text.push_str(&format!(", models {}", pairs.join(", ")));
+        }
+    }
+    if p.credentials.len() > 1 {
+        let ids: Vec<&str> = p.credentials.iter().map(|c| c.id.as_str()).collect();
+        text.push_str(&format!(", {} keys ({})", ids.len(), ids.join(", ")));
+    }
+    if p.credentials.is_empty() && p.kind != Kind::Mock {
+        text.push_str(", no key");
+    }
+    if p.foreign_base {
+        text.push_str(&format!(", at {}", show_base(&p.base)));
+    }
+    if let Some(proxy) = &p.proxy {
+        text.push_str(&format!(", by proxy {}:{}", proxy.host, proxy.port));
+    }
+    text
+}
+
+/// The share, or why there is none.
+fn role(p: &Provider) -> String {
+    if !p.enabled {
+        "off".to_owned()
+    } else if !p.served {
+        "unserved".to_owned()
+    } else if p.standby {
+        "standby".to_owned()
+    } else if p.share == 0.0 {
+        "pinned".to_owned()
+    } else {
+        percent(p.share)
+    }
+}
+
+/// `70 %`, `33.3 %`.
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+fn keys(out: &mut Out, snapshot: &Snapshot) {
+    if snapshot.keys.is_empty() {
+        out.line(0, "keys: none (open mode: every credential is served, on loopback only)");
+    }
+    snapshot.keys.iter().for_each(|k| out.line(0, key(k, snapshot)));
+}
+
+fn key(k: &VirtualKey, snapshot: &Snapshot) -> String {
+    let account = snapshot.accounts.get(k.account).map_or("?", |a| a.id.as_str());
+    let mut text = format!("key {}: account {account}", k.id);
+    for (name, whose) in [("team", &k.team), ("customer", &k.customer), ("owner", &k.owner)] {
+        if let Some(whose) = whose {
+            text.push_str(&format!(", {name} {whose}"));
+        }
+    }
+    text.push_str(&allow(&k.allow));
+    if let Some(end) = k.expires.and_then(|s| Timestamp::from_second(s).ok()) {
+        text.push_str(&format!(", until {end}"));
+    }
+    if k.disabled {
+        text.push_str(", disabled");
+    }
+    text
+}
+
+fn allow(allow: &Allow) -> String {
+    let models = allow.models.as_ref().map(|m| m.iter().map(|p| p.as_str().to_owned()).collect());
+    let lists = [("models", models), ("providers", allow.providers.clone()), ("surfaces", allow.surfaces.clone())];
+    let some = |(name, list): (&str, Option<Vec<String>>)| list.map(|l| format!(", {name} {}", l.join(" ")));
+    lists.into_iter().filter_map(some).collect()
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::Customer => "customer",
+        Level::Team => "team",
+        Level::VirtualKey => "virtual_key",
+        Level::ProviderConfig => "provider_config",
+    }
+}
+
+fn budget(b: &Budget) -> String {
+    let money = value::show_money(b.limit_nano);
+    let soft = if b.soft { ", soft" } else { "" };
+    format!("budget {} {}: ${money} {} ({}){soft}, not enforced yet", level(b.level), b.id, b.period, b.timezone)
+}
+
+fn rate_limit(l: &RateLimit) -> String {
+    let period = value::show_duration(l.period);
+    let mut parts = Vec::new();
+    parts.extend(l.requests.map(|n| format!("{n} requests per {period}")));
+    parts.extend(l.tokens.map(|n| format!("{n} tokens per {period}")));
+    parts.extend(l.concurrent.map(|n| format!("{n} at once")));
+    format!("rate limit {} {}: {}, not enforced yet", level(l.level), l.id, parts.join(", "))
+}
+
+fn sessions(out: &mut Out, snapshot: &Snapshot) {
+    let several = |a: &Account| a.providers.iter().filter(|p| p.share > 0.0).count() > 1;
+    match snapshot.affinity {
+        Affinity::Session if snapshot.accounts.iter().any(several) => out.line(
+            0,
+            "one session stays with one provider, shares hold over sessions (`routing: { affinity: none }`: chosen for each request)",
+        ),
+        Affinity::Session => {}
+        Affinity::None => out.line(0, "the provider is chosen for each request, without regard to sessions"),
+    }
+}
+
+fn retirements(out: &mut Out, snapshot: &Snapshot, today: Date) {
+    for p in snapshot.accounts.iter().flat_map(|a| &a.providers).filter(|p| p.kind == Kind::Anthropic) {
+        let models: Vec<&str> = match &p.models {
+            Models::AsAsked => Vec::new(),
+            Models::One(model) => vec![model],
+            Models::Map(map) => map.iter().map(|(_, to)| to.as_str()).collect(),
+        };
+        for Retired { model, on } in models.into_iter().filter_map(retired) {
+            let when = if on <= today { "is retired since" } else { "retires on" };
+            out.line(0, format!("warning: {}: model {model} {when} {on}", p.stable));
+        }
+    }
+}

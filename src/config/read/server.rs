@@ -1,0 +1,121 @@
+//! `server` and `admins`, and what listening beyond loopback demands.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::Reader;
+use crate::config::decode::{Item, Record};
+use crate::config::snapshot::{Pin, Server, Tls, VirtualKey};
+use crate::config::{mistake::Pos, url};
+
+impl Reader<'_> {
+    pub(super) fn server(&mut self, record: Option<&Record>) -> Server {
+        let mut server = default();
+        if let Some(record) = record {
+            self.fill(&mut server, record);
+        }
+        server.listen = self.listen.unwrap_or(server.listen);
+        server
+    }
+
+    fn fill(&mut self, server: &mut Server, record: &Record) {
+        let size = |name: &str| record.whole(name).and_then(|n| usize::try_from(n).ok());
+        server.listen = record.address("listen").unwrap_or(server.listen);
+        server.workers = size("workers");
+        server.pin = match record.text("pin") {
+            Some("on" | "true") => Pin::On,
+            Some("off" | "false") => Pin::Off,
+            _ => Pin::Auto,
+        };
+        server.tls = record.record("tls").and_then(tls);
+        server.allowed_hosts = record.list("allowed_hosts").iter().filter_map(|i| self.host(i)).collect();
+        server.allowed_origins = record.list("allowed_origins").iter().filter_map(|i| self.origin(i)).collect();
+        server.max_body = size("max_body").unwrap_or(server.max_body);
+        server.max_connections = size("max_connections").unwrap_or(server.max_connections);
+        server.drain = record.span("drain").unwrap_or(server.drain);
+    }
+
+    fn host(&mut self, item: &Item) -> Option<String> {
+        let host = item.text()?.to_ascii_lowercase();
+        let fits = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        if !fits {
+            let text = format!("{} is not a host name; expected a name such as `gateway.corp` (no scheme, no port)", item.raw);
+            self.sink.mistake(item.at, &item.path, text);
+        }
+        fits.then_some(host)
+    }
+
+    fn origin(&mut self, item: &Item) -> Option<String> {
+        match url::origin(item.text()?) {
+            Ok(origin) => Some(origin),
+            Err(e) => {
+                self.sink.mistake(item.at, &item.path, format!("{} {e}", item.raw));
+                None
+            }
+        }
+    }
+
+    pub(super) fn admins(&mut self, file: &Record) {
+        self.unique(file.records("admins"), "admins");
+        let mut any = false;
+        for admin in file.records("admins") {
+            any = true;
+            self.one_key(admin);
+        }
+        if any {
+            self.sink.warn("`admins` are loaded but nothing asks for them yet: this version has no admin endpoints");
+        }
+    }
+
+    /// `key` or `key_sha256`, not both and not neither.
+    pub(super) fn one_key(&mut self, record: &Record) {
+        match (record.has("key"), record.has("key_sha256")) {
+            (false, false) => {
+                self.sink.mistake(record.at, &record.path, "has no key; expected `key` or `key_sha256`");
+            }
+            (true, true) => {
+                self.sink.mistake(record.at, &record.path, "has both `key` and `key_sha256`; leave one out");
+            }
+            (true, false) | (false, true) => {}
+        }
+    }
+
+    /// Beyond loopback: keys are demanded, and without TLS a warning.
+    pub(super) fn listening(&mut self, file: &Record, server: &Server, keys: &[VirtualKey]) {
+        if server.listen.ip().is_loopback() {
+            return;
+        }
+        let item = file.record("server").and_then(|s| s.item("listen"));
+        let at = item.map_or(Pos { line: 1, column: 1 }, |i| i.at);
+        if keys.is_empty() && !file.has("virtual_keys") {
+            let listen = server.listen;
+            let text = format!("`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1");
+            self.sink.mistake(at, "server.listen", text);
+        } else if keys.is_empty() && file.list("virtual_keys").is_empty() && file.item("virtual_keys").is_some() {
+            self.sink.mistake(at, "server.listen", "is beyond loopback, but `virtual_keys` is empty; add a key");
+        }
+        if server.tls.is_none() {
+            let listen = server.listen;
+            self.sink.warn(format!("listening on {listen} without `server.tls`: keys and contents cross the network readable"));
+        }
+    }
+}
+
+fn tls(record: &Record) -> Option<Tls> {
+    Some(Tls { cert: record.path_of("cert")?, key: record.path_of("key")? })
+}
+
+/// `server` where nothing is written (INTERFACE section 2).
+pub fn default() -> Server {
+    Server {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        workers: None,
+        pin: Pin::Auto,
+        tls: None,
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
+        max_body: 32 << 20,
+        max_connections: 16_384,
+        drain: Duration::from_secs(120),
+    }
+}

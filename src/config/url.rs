@@ -1,0 +1,290 @@
+//! URLs of a configuration: base URLs of providers, proxies, origins.
+//!
+//! A small reader of its own: `http` and `https`, a host, a port, a path. What it refuses it says why, without repeating
+//! the URL (it may hold a password). Resolves no name.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::secret::Secret;
+use super::snapshot::{Base, Proxy};
+
+/// The parts of an `http` or `https` URL.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    tls: bool,
+    user: Option<&'a str>,
+    host: String,
+    port: Option<u16>,
+    path: &'a str,
+}
+
+fn parts(text: &str) -> Result<Parts<'_>, String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("has no scheme; expected a URL that begins with `https://` or `http://`".to_owned());
+    };
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return Err("has a scheme that is not spoken here; expected `https://` or `http://`".to_owned()),
+    };
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("has a space or a control character in it".to_owned());
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if path.contains(['?', '#']) {
+        return Err("has a query (`?…`) or a fragment (`#…`); expected scheme, host, port and path only".to_owned());
+    }
+    let (user, authority) = match authority.rsplit_once('@') {
+        Some((user, authority)) => (Some(user), authority),
+        None => (None, authority),
+    };
+    let (host, port) = host_and_port(authority)?;
+    Ok(Parts { tls, user, host, port, path })
+}
+
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, rest) = v6.split_once(']').ok_or("has a `[` without `]`")?;
+            let host: std::net::Ipv6Addr = host.parse().map_err(|_| "has a bad IPv6 address")?;
+            (host.to_string(), rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or("has a bad port")?)
+        }
+        None => match authority.split_once(':') {
+            Some((host, "")) => (host.to_owned(), "bad"),
+            Some((host, port)) => (host.to_owned(), port),
+            None => (authority.to_owned(), ""),
+        },
+    };
+    let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if host.is_empty() || !host.chars().all(in_host) {
+        return Err("has no host, or a bad one; expected a name or an IP behind `://`".to_owned());
+    }
+    let number = match port {
+        "" => None,
+        _ => Some(port.parse::<u16>().ok().filter(|&p| p > 0).ok_or("has a bad port; expected 1 to 65535")?),
+    };
+    Ok((host.to_ascii_lowercase(), number))
+}
+
+/// Where requests go: the path ends with a version segment (`/v1`, `/v1beta`, `/v4`), appended if it is absent.
+pub fn base(text: &str, version: &str) -> Result<Base, String> {
+    let parts = parts(text)?;
+    if parts.user.is_some() {
+        return Err("has user info (`user:password@`); credentials belong into `api_key` or `headers`".to_owned());
+    }
+    let mut path = parts.path.trim_end_matches('/').to_owned();
+    for endpoint in ["/messages", "/chat/completions", "/responses"] {
+        if path.ends_with(endpoint) {
+            return Err(format!("ends with an endpoint; leave out `{endpoint}`"));
+        }
+    }
+    if !path.rsplit('/').next().is_some_and(is_version) {
+        path.push('/');
+        path.push_str(version);
+    }
+    let port = parts.port.unwrap_or(if parts.tls { 443 } else { 80 });
+    Ok(Base { tls: parts.tls, host: parts.host, port, path })
+}
+
+/// `v1`, `v4`, `v1beta`, `v1beta1`.
+fn is_version(segment: &str) -> bool {
+    let Some(rest) = segment.strip_prefix('v') else { return false };
+    rest.starts_with(|c: char| c.is_ascii_digit()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()) && rest.len() <= 10
+}
+
+/// A base URL as users write it: scheme, host, a port that is not the scheme's own, path.
+pub fn show(base: &Base) -> String {
+    let scheme = if base.tls { "https" } else { "http" };
+    let host = if base.host.contains(':') { format!("[{}]", base.host) } else { base.host.clone() };
+    let own = if base.tls { 443 } else { 80 };
+    let port = if base.port == own { String::new() } else { format!(":{}", base.port) };
+    format!("{scheme}://{host}{port}{}", base.path)
+}
+
+/// A CONNECT proxy, `http://[user:password@]host:port`; the scheme may be left out, as in `HTTPS_PROXY`.
+pub fn proxy(text: &str) -> Result<Proxy, String> {
+    let with_scheme;
+    let text = if text.contains("://") {
+        text
+    } else {
+        with_scheme = format!("http://{text}");
+        &with_scheme
+    };
+    let parts = parts(text).map_err(|e| e.replace("`https://` or `http://`", "`http://`"))?;
+    if parts.tls {
+        return Err("is asked over TLS, which is not built; expected `http://[user:password@]host:port`".to_owned());
+    }
+    if !matches!(parts.path, "" | "/") {
+        return Err("has a path; expected `http://[user:password@]host:port`".to_owned());
+    }
+    let authorization = parts.user.map(|user| Secret::new(format!("Basic {}", base64(&unescaped(user)))));
+    Ok(Proxy { host: parts.host, port: parts.port.unwrap_or(80), authorization })
+}
+
+/// An origin as browsers send it: `scheme://host[:port]`, lower case.
+pub fn origin(text: &str) -> Result<String, String> {
+    let parts = parts(text)?;
+    if parts.user.is_some() || !matches!(parts.path, "" | "/") {
+        return Err("is more than an origin; expected `https://host` or `https://host:port`".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_ascii_lowercase())
+}
+
+/// Whether requests to this base would come back to the listener. Names other than `localhost` are not resolved.
+pub fn is_own(base: &Base, listen: SocketAddr) -> bool {
+    if base.host.is_empty() || listen.port() == 0 || base.port != listen.port() {
+        return false;
+    }
+    let any = listen.ip().is_unspecified();
+    match base.host.parse::<IpAddr>() {
+        Ok(ip) => ip == listen.ip() || ip.is_unspecified() || (any && ip.is_loopback()),
+        Err(_) => base.host == "localhost" && (any || listen.ip().is_loopback()),
+    }
+}
+
+/// Whether a host is this machine's loopback.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether `NO_PROXY` exempts a host: `*`, a name with all names below it, an IP, a network (`10.0.0.0/8`), each also
+/// with a port.
+pub fn exempt(no_proxy: &str, host: &str, port: u16) -> bool {
+    no_proxy.split([',', ' ']).map(str::trim).filter(|e| !e.is_empty()).any(|entry| {
+        let entry = entry.to_ascii_lowercase();
+        let (name, only) = match entry.rsplit_once(':') {
+            Some((name, p)) if !name.contains(':') => (name.to_owned(), p.parse::<u16>().ok()),
+            _ => (entry.clone(), None),
+        };
+        let name = name.trim_start_matches("*.").trim_start_matches('.');
+        let named = name == "*" || host == name || host.strip_suffix(name).is_some_and(|h| h.ends_with('.'));
+        only.is_none_or(|p| p == port) && (named || in_network(host, name))
+    })
+}
+
+fn in_network(host: &str, network: &str) -> bool {
+    let Some((net, bits)) = network.split_once('/') else { return false };
+    let (Ok(IpAddr::V4(host)), Ok(IpAddr::V4(net)), Ok(bits)) = (host.parse(), net.parse(), bits.parse::<u32>()) else {
+        return false;
+    };
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
+    u32::from(host) & mask == u32::from(net) & mask
+}
+
+/// `%40` → `@`; what is no escape stays.
+fn unescaped(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let pair = text.get(i + 1..i + 3).and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (bytes[i], pair) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                i += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                i += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Standard alphabet with padding (RFC 4648, section 4). Ten lines, for one header of a proxy.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let n = chunk.iter().fold(0_u32, |n, &b| n << 8 | u32::from(b)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = ALPHABET[(n >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_segment_is_appended_but_never_doubled() {
+        for (text, shown) in [
+            ("https://api.anthropic.com", "https://api.anthropic.com/v1"),
+            ("https://api.anthropic.com/", "https://api.anthropic.com/v1"),
+            ("https://api.anthropic.com/v1/", "https://api.anthropic.com/v1"),
+            ("http://127.0.0.1:9000/proxy", "http://127.0.0.1:9000/proxy/v1"),
+            ("https://open.bigmodel.cn/api/paas/v4", "https://open.bigmodel.cn/api/paas/v4"),
+            ("https://h/v1beta", "https://h/v1beta"),
+            ("https://h:443/anthropic", "https://h/anthropic/v1"),
+            ("HTTPS://Host.Example", "https://host.example/v1"),
+            ("http://[::1]:80/x", "http://[::1]/x/v1"),
+            ("http://h/vertex", "http://h/vertex/v1"),
+        ] {
+            assert_eq!(show(&base(text, "v1").unwrap()), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_is_refused() {
+        for text in [
+            "", "api.anthropic.com", "ftp://h", "https://", "https://u:p@h", "https://h?key=1", "https://h#x", "http://h:0",
+            "http://h:x", "http://h:70000", "http://h h", "http://[::1", "http://[x]", "https://h/v1/messages", "http://h:",
+        ] {
+            assert!(base(text, "v1").is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_carry_their_user() {
+        let p = proxy("http://me:p%40ss@proxy.corp:3128/").unwrap();
+        assert_eq!((p.host.as_str(), p.port), ("proxy.corp", 3128));
+        assert_eq!(p.authorization.unwrap().expose(), "Basic bWU6cEBzcw==");
+        assert_eq!(proxy("proxy:3128").unwrap().port, 3128);
+        for text in ["socks5://h:1", "https://h:1", "http://h/x"] {
+            assert!(proxy(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_pads() {
+        for (text, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(text.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn knows_its_own_address() {
+        let own = |url: &str, listen: &str| is_own(&base(url, "v1").unwrap(), listen.parse().unwrap());
+        assert!(own("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(own("http://localhost:8080/anthropic", "127.0.0.1:8080"));
+        assert!(own("http://127.0.0.1:8080", "0.0.0.0:8080"));
+        assert!(own("http://[::1]:8080", "[::]:8080"));
+        assert!(!own("http://127.0.0.1:8081", "127.0.0.1:8080"));
+        assert!(!own("http://10.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(!own("http://127.0.0.1:8080", "127.0.0.1:0"));
+    }
+
+    #[test]
+    fn no_proxy_exempts_names_networks_and_ports() {
+        for (list, host, yes) in [
+            ("*", "a.b", true),
+            ("corp", "x.corp", true),
+            (".corp", "x.corp", true),
+            ("*.corp", "x.corp", true),
+            ("corp", "xcorp", false),
+            ("a, b", "b", true),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("b:443", "b", true),
+            ("b:444", "b", false),
+            ("", "b", false),
+        ] {
+            assert_eq!(exempt(list, host, 443), yes, "{list} {host}");
+        }
+    }
+}
