@@ -16,7 +16,7 @@ use super::{url, value};
 
 /// The whole description, ending in a line feed. Retirements are judged by today's date.
 pub fn describe(snapshot: &Snapshot) -> String {
-    describe_on(snapshot, Timestamp::now().to_zoned(TimeZone::UTC).date())
+    describe_on(snapshot, Timestamp::now().to_zoned_datetime(TimeZone::UTC).date())
 }
 
 /// The same, as of a day.

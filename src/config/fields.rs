@@ -216,6 +216,7 @@ static LOG: Table = Table {
 };
 
 /// A provider type.
+#[derive(Debug)]
 pub struct Type {
     /// The word of the configuration.
     pub word: &'static str,
@@ -293,8 +294,10 @@ pub static TYPES: &[Type] = &[
 ];
 
 const fn later(word: &'static str) -> Type {
-    Type { word, loads: false, table: Table { name: "provider", groups: &[COMMON] }, home: "", version: "v1" }
+    Type { word, loads: false, table: LATER, home: "", version: "v1" }
 }
+
+const LATER: Table = Table { name: "provider", groups: &[COMMON] };
 
 /// The type of a word.
 pub fn type_of(word: &str) -> Option<&'static Type> {

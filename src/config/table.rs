@@ -4,6 +4,7 @@
 //! meant, and the JSON Schema (`schema`). Plain data; the tables themselves stand in `fields`.
 
 /// One structure of the configuration.
+#[derive(Debug)]
 pub struct Table {
     /// Its name in messages and in the schema: `provider`.
     pub name: &'static str,
@@ -12,6 +13,7 @@ pub struct Table {
 }
 
 /// One field.
+#[derive(Debug)]
 pub struct Field {
     /// As written.
     pub name: &'static str,
@@ -26,7 +28,7 @@ pub struct Field {
 }
 
 /// Whether a field must, may, or must not yet be used.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Must stand there.
     Required,
@@ -42,7 +44,7 @@ pub enum Need {
 }
 
 /// What a field holds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// Text that is not empty.
     Text,

@@ -154,7 +154,7 @@ pub fn expiry(text: &str) -> Result<i64, String> {
     let strict = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let date: Date = text.parse().ok().filter(|_| strict).ok_or_else(wrong)?;
     let next = date.checked_add(1.day()).map_err(|_| wrong())?;
-    next.to_zoned(TimeZone::UTC).map(|z| z.timestamp().as_second()).map_err(|_| wrong())
+    next.to_zoned_datetime(TimeZone::UTC).map(|z| z.timestamp().as_second()).map_err(|_| wrong())
 }
 
 /// An address to listen on, `host:port` with an IP or `localhost`.

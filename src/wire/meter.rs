@@ -3,10 +3,12 @@
 //! Filled by the readers of each dialect while bytes pass; read by the record and by accounting. Usage is kept as
 //! disjoint counts, so that nobody adds a cached token twice. Prices are not known here.
 
+use serde::Serialize;
+
 use crate::error::Failure;
 
 /// Tokens and calls in disjoint counts; `reasoning` alone lies within `output`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Input tokens that came from no cache and went into none.
     pub input: u64,

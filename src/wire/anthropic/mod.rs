@@ -3,17 +3,12 @@
 //! When the target speaks it too, the body passes verbatim but for the edits of [`shape`], and the answer passes as it
 //! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
 
-pub mod capability;
-pub mod fault;
-mod history;
 pub mod reply;
 pub mod request;
-pub mod shape;
 pub mod stream;
+pub mod fault;
 mod usage;
 
-pub use fault::{Repair, Verdict};
 pub use reply::Reply;
 pub use request::{Ask, Call};
-pub use shape::{Betas, Shaped, Target};
 pub use stream::{Heard, StreamReader};

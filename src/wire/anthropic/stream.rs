@@ -16,7 +16,6 @@ use super::usage::Counts;
 use crate::error::Failure;
 use crate::json::{self, Span, text};
 use crate::wire::frame::{Event, Sse};
-use crate::wire::meter::Told;
 use crate::wire::{Meter, Stop};
 
 /// What the bytes of one push showed, and what is known since.
