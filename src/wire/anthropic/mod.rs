@@ -3,14 +3,21 @@
 //! When the target speaks it too, the body passes verbatim but for the edits of [`shape`], and the answer passes as it
 //! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
 
+pub mod capability;
+mod drops;
 pub mod fault;
+mod history;
+mod marks;
 pub mod repair;
 pub mod reply;
 pub mod request;
+pub mod shape;
 pub mod stream;
+mod thinking;
 mod usage;
 
 pub use repair::{Beta, Field, Repair};
 pub use reply::Reply;
 pub use request::{Ask, Call};
+pub use shape::{Shaped, Target, shape};
 pub use stream::{Heard, StreamReader};
