@@ -200,6 +200,11 @@ impl Field {
         }
     }
 
+    /// The field that is this top-level member.
+    pub fn top(name: &str) -> Option<Self> {
+        FIELDS.into_iter().find(|field| matches!(field.site(), Site::Top(top) if top == name))
+    }
+
     /// All fields but the betas, in the order of their bits.
     pub fn all() -> impl Iterator<Item = Self> {
         FIELDS.into_iter()
@@ -237,6 +242,9 @@ pub struct Beta(u8);
 impl Beta {
     /// Every value that has no place of its own.
     pub const OTHER: Self = Self(0);
+
+    /// `context-1m`, which some messages name in words.
+    pub const CONTEXT_1M: Self = Self(1);
 
     /// The place of a value (`effort-2025-11-24`, `claude-code-20250219`).
     pub fn of(value: &str) -> Self {
@@ -303,12 +311,12 @@ const FIELDS: [Field; 33] = [
 /// it. The first stands for all others.
 const BETAS: [&str; 31] = [
     "other",
+    "context-1m",
     "claude-code",
     "oauth",
     "interleaved-thinking",
     "thinking-token-count",
     "context-management",
-    "context-1m",
     "prompt-caching-scope",
     "extended-cache-ttl",
     "mid-conversation-system",
@@ -370,6 +378,7 @@ mod tests {
             ("context-1m-2025-08-07", "context-1m"),
             ("output-128k-2025-02-19", "output-128k"),
             ("effort", "effort"),
+            (Beta::CONTEXT_1M.name(), "context-1m"),
             ("effort-2", "other"),
             ("brand-new-2026-12-01", "other"),
             ("2025-11-24", "other"),
