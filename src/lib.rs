@@ -31,7 +31,7 @@ pub mod http;
 pub mod json;
 pub mod limits;
 pub mod log;
-// pub mod mock;
+pub mod mock;
 pub mod relay;
 pub mod route;
 pub mod runtime;
