@@ -32,7 +32,7 @@ pub mod http;
 pub mod json;
 pub mod limits;
 pub mod log;
-// pub mod mock;
+pub mod mock;
 pub mod models;
 pub mod relay;
 pub mod reply;

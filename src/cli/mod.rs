@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
-// pub mod mock;
+pub mod mock;
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ struct Arguments {
 enum Command {
     /// Run the bundled provider, for trying things out and for tests
     #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
-    // Mock(mock::Options),
+    Mock(mock::Options),
     /// Print the version
     #[command(after_help = "Example:\n  pointsman version")]
     Version,
@@ -34,7 +34,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        // Some(Command::Mock(options)) => mock::run(&options),
+        Some(Command::Mock(options)) => mock::run(&options),
         Some(Command::Version) => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
