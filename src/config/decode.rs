@@ -211,7 +211,7 @@ impl Decoder<'_> {
             return Some(record);
         }
         if let (Some(word), Some(text)) = (word, text) {
-            let text = if kind.is_some() { type_of_later(&text) } else { no_type(&text, word) };
+            let text = if kind.is_some() { type_of_later(&text) } else { no_type(&text, &written(word)) };
             self.sink.mistake(word.at, &join(path, "type"), text);
         } else {
             return self.record(node, &UNTYPED, path);
@@ -221,10 +221,10 @@ impl Decoder<'_> {
 
     /// A provider whose type is not served: its id, so that what refers to it is not told as well.
     fn only_id(&mut self, node: &Node, path: &str) -> Option<Record> {
-        let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n.at, text)));
-        let items = id.map(|(at, text)| {
-            let raw = quoted(&text);
-            ("id", Item { at, path: join(path, "id"), raw, value: Value::Text(text) })
+        let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n, text)));
+        let items = id.map(|(node, text)| {
+            let raw = written(node);
+            ("id", Item { at: node.at, path: join(path, "id"), raw, value: Value::Text(text) })
         });
         let path = path.to_owned();
         Some(Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] })
@@ -325,11 +325,15 @@ fn type_of_later(text: &str) -> String {
     format!("type `{text}` is not built yet in this version; what loads: {built}")
 }
 
-fn no_type(text: &str, node: &Node) -> String {
-    let shown = match &node.kind {
+/// A single value as it stands in the file, for messages.
+fn written(node: &Node) -> String {
+    match &node.kind {
         Kind::Scalar { text, .. } => quoted(text),
-        Kind::List(_) | Kind::Map(_) => quoted(text),
-    };
+        Kind::List(_) | Kind::Map(_) => node.what().to_owned(),
+    }
+}
+
+fn no_type(text: &str, shown: &str) -> String {
     let synonym = TYPE_SYNONYMS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|&(_, t)| t);
     match synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word))) {
         Some(near) => format!("{shown} is not a provider type; did you mean `{near}`?"),

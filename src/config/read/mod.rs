@@ -29,6 +29,8 @@ pub struct Reader<'a> {
     pub env: &'a dyn Env,
     /// `--listen`, over the file's.
     pub listen: Option<SocketAddr>,
+    /// The gateway that reloads.
+    pub running: Option<&'a Server>,
     /// Where mistakes and warnings go.
     pub sink: &'a mut Sink,
 }
@@ -49,7 +51,6 @@ impl Reader<'_> {
     /// The snapshot of a file. It is worth nothing where mistakes were noted.
     pub fn snapshot(&mut self, file: &Record) -> Snapshot {
         let server = self.server(file.record("server"));
-        self.admins(file);
         let retry = retry(file.record("retry"));
         let accounts = self.accounts_or_env(file, &retry, &server);
         let mut known = self.known(file, &accounts);
