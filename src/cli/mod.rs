@@ -2,7 +2,9 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
+pub mod check;
 // pub mod mock;
+mod online;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Read the configuration: every mistake at once, or what would run
+    Check(check::Options),
     /// Run the bundled provider, for trying things out and for tests
     #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
     // Mock(mock::Options),
@@ -34,6 +38,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Some(Command::Check(options)) => check::run(&options),
         // Some(Command::Mock(options)) => mock::run(&options),
         Some(Command::Version) => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));
