@@ -10,7 +10,7 @@ use Shape::{
 
 /// The whole file.
 pub static FILE: Table = Table {
-    name: "configuration",
+    name: "the file",
     groups: &[&[
         Field::new("server", Record(&SERVER), "Where and how the gateway listens."),
         Field::later("admins", &[], "leave it out (there are no admin endpoints)"),

@@ -100,6 +100,7 @@ impl Reader<'_> {
         for name in ["models", "providers", "surfaces"] {
             if let Some(item) = record.item(name)
                 && record.list(name).is_empty()
+                && record.sound(&[name])
             {
                 self.sink.mistake(item.at, &item.path, "allows nothing; leave it out for all, or use `disabled: true`");
             }

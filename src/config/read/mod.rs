@@ -137,10 +137,12 @@ impl Reader<'_> {
         names: impl Iterator<Item = &'n str> + Clone,
     ) {
         let text = match nearest(name, names.clone()) {
-            Some(near) => format!("{raw} is not a {what}; did you mean `{near}`?"),
-            None if names.clone().next().is_none() => format!("{raw} is not a {what}; none is declared"),
-            None => format!("{raw} is not a {what}; there is {}", super::decode::listed(names)),
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.clone().next().is_none() => "none is declared".to_owned(),
+            None => format!("there is {}", super::decode::listed(names)),
         };
+        let article = if what.starts_with('a') { "an" } else { "a" };
+        let text = format!("{raw} is not {article} {what}; {text}");
         self.sink.mistake(item.at, &item.path, text);
     }
 
