@@ -83,8 +83,9 @@ fn first_load(options: &Options) -> Result<(Snapshot, Option<String>), Mistakes>
     };
     if let Some(listen) = options.listen {
         snapshot.server.listen = listen;
-        if snapshot.source.is_none() {
-            listen_mistakes(&snapshot)?;
+        let mistakes = listen_mistakes(&snapshot);
+        if !mistakes.is_empty() {
+            return Err(Mistakes::whole("--listen", mistakes.join("\n")));
         }
     }
     Ok((snapshot, passed_over))

@@ -16,7 +16,8 @@ use crate::route::{Attempt, Exhausted, Plan};
 use crate::runtime::home;
 use crate::upstream::{Trouble, Upstreams};
 use crate::wire::anthropic::fault;
-use crate::wire::anthropic::stream::{Ending, renamed};
+use crate::wire::anthropic::rename::renamed;
+use crate::wire::anthropic::stream::Ending;
 
 /// The words of failed attempts, for when nobody is left; as [`Plan::attempts`].
 #[derive(Default)]
