@@ -223,7 +223,7 @@ impl Gateway {
 
     fn readyz(&self, call: &mut Call<'_>) {
         let running = self.now();
-        let usable = running.table.usable(clock::now());
+        let usable = running.table.usable(&running.snapshot, clock::now());
         let draining = self.draining.load(Ordering::Relaxed);
         let status = if usable == 0 || draining { 503 } else { 200 };
         let body = serde_json::json!({

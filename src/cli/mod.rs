@@ -42,16 +42,20 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
-        Some(Command::Serve(options)) => serve::run(&options),
-        Some(Command::Check(options)) => check::run(&options),
-        Some(Command::Mock(options)) => mock::run(&options),
-        Some(Command::Version) => {
+    match arguments.command.unwrap_or_else(serve_alone) {
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Mock(options) => mock::run(&options),
+        Command::Version => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        None => serve::run(&serve::Options::default()),
     }
+}
+
+/// Without a command the gateway runs.
+fn serve_alone() -> Command {
+    Arguments::parse_from(["pointsman", "serve"]).command.unwrap_or(Command::Version)
 }
 
 /// Says what failed, and returns exit code 1.

@@ -33,7 +33,7 @@ use crate::mock::{self, server::Server};
 use crate::runtime::{home, start};
 
 /// What `pointsman serve` takes.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
     /// Configuration file; absent: $POINTSMAN_CONFIG, ./pointsman.yaml, the user's, the machine's, else the environment
     #[arg(long, value_name = "FILE")]
@@ -54,7 +54,7 @@ pub struct Options {
 
 /// Runs the gateway until a signal ends it.
 pub fn run(options: &Options) -> ExitCode {
-    if let Err(error) = simple_logger::SimpleLogger::new().with_level(options.log_level).with_utc_timestamps().init() {
+    if let Err(error) = simple_logger::SimpleLogger::new().with_level(options.log_level).with_module_level("may", log::LevelFilter::Warn).with_utc_timestamps().init() {
         return failed(error);
     }
     let (snapshot, passed_over) = match first_load(options) {

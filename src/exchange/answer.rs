@@ -3,7 +3,7 @@
 //! Chooses no provider. A stream that breaks after its first content ends with an error event, never with an ending that
 //! looks clean.
 
-use super::attempt::{Failed, Said, Stop, Whole};
+use super::attempt::{Said, Stop, Whole};
 use super::watch::{Over, Patience, Watch};
 use crate::clock;
 use crate::edge::Gone;
@@ -188,7 +188,7 @@ pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut 
     let said = told.tell.and_then(|at| kept.take(at));
     if watch.gate.as_ref().is_some_and(crate::gate::Gate::head_is_out) {
         let event = match said {
-            Some(said) => fault::relayed_event(&said.body),
+            Some(said) => fault::event_of(&said.body),
             None => fault::event(&told.error(plan.attempts()), watch.story.id()),
         };
         watch.story.cut_by("upstream");

@@ -137,8 +137,8 @@ impl<'a> Asking<'a> {
         origin: &Arc<Origin>,
         cut_thinking: bool,
     ) -> Result<Outcome, Stop> {
-        let mut patience = Patience::new(candidate.provider.timeouts, self.ask.stream);
-        let answer = match self.send(watch, candidate, origin, cut_thinking, &mut patience)? {
+        let patience = Patience::new(candidate.provider.timeouts, self.ask.stream);
+        let answer = match self.send(watch, candidate, origin, cut_thinking, &patience)? {
             Ok(answer) => answer,
             Err(failed) => return Ok(Outcome::Failed(failed)),
         };
@@ -158,7 +158,7 @@ impl<'a> Asking<'a> {
         candidate: &Candidate<'_>,
         origin: &Arc<Origin>,
         cut_thinking: bool,
-        patience: &mut Patience,
+        patience: &Patience,
     ) -> Result<Result<Answer, Failed>, Stop> {
         let provider = candidate.provider;
         let target = Target {
@@ -200,7 +200,7 @@ impl<'a> Asking<'a> {
                 io::Error::from(io::ErrorKind::TimedOut)
             })
         };
-        let sent = self.upstreams.send(home, origin, request, patience.connect_by(), &mut || (), &mut on_tick);
+        let sent = self.upstreams.send(home, origin, request, patience.connect_by(), &mut || patience.sent(), &mut on_tick);
         match (sent, over) {
             (Ok(answer), _) => Ok(Ok(answer)),
             (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
@@ -247,7 +247,10 @@ impl<'a> Asking<'a> {
         };
         let after = fault::retry_after(|name| fields.get(name), clock::unix_seconds());
         let verdict = fault::verdict(status, after, &body);
-        let said = fault::relayed(&verdict).then(|| Said { status, fields, body });
+        let said = fault::relayed(&verdict).then(|| {
+            let passed = fault::passed_on(&verdict, &body, watch.story.id()).into_owned();
+            Said { status, fields, body: passed }
+        });
         let detail = format!("{status} {}", verdict.told.kind);
         Ok(Outcome::Failed(Failed { failure: verdict.failure, detail, repair: verdict.repair, said }))
     }

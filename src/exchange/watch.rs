@@ -3,6 +3,7 @@
 //!
 //! One place for all waits of a request, called at every tick. Reads and writes no upstream.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::attempt::Stop;
@@ -33,13 +34,13 @@ impl From<Over> for Stop {
 }
 
 /// The deadlines of one attempt.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Patience {
     limits: Timeouts,
     streams: bool,
     begun: Instant,
-    /// When the request was sent, or a byte last came.
-    last: Instant,
+    /// When the request was sent, or a byte last came; `None`: still connecting, which has a deadline of its own.
+    last: Cell<Option<Instant>>,
     /// Whether any byte of the body came.
     heard: bool,
     /// Whether the answer was committed.
@@ -51,7 +52,7 @@ impl Patience {
     /// silences, and until its first content by the total time as well.
     pub fn new(limits: Timeouts, streams: bool) -> Self {
         let now = clock::now();
-        Self { limits, streams, begun: now, last: now, heard: false, committed: false }
+        Self { limits, streams, begun: now, last: Cell::new(None), heard: false, committed: false }
     }
 
     /// When the connection must stand.
@@ -60,14 +61,14 @@ impl Patience {
     }
 
     /// The request is about to be sent.
-    pub fn sent(&mut self) {
-        self.last = clock::now();
+    pub fn sent(&self) {
+        self.last.set(Some(clock::now()));
     }
 
     /// Bytes of the answer's body came.
     pub fn heard(&mut self, now: Instant) {
         self.heard = true;
-        self.last = now;
+        self.last.set(Some(now));
     }
 
     /// The answer is committed: a stream may now take its time.
@@ -81,7 +82,7 @@ impl Patience {
         if since(self.begun) >= self.limits.total && !(self.streams && self.committed) {
             return Some(Class::Total);
         }
-        let silent = since(self.last);
+        let silent = self.last.get().map_or(Duration::ZERO, since);
         match (self.streams, self.heard) {
             (true, false) if silent >= self.limits.first_byte => Some(Class::FirstByte),
             (true, true) if silent >= self.limits.idle => Some(Class::Idle),

@@ -367,3 +367,5 @@ mod tests {
         }
     }
 }
+/// known
+pub fn known() -> impl Iterator<Item = &'static str> { ["claude-opus-5-5","claude-sonnet-5-5","claude-haiku-5-5"].into_iter() }

@@ -13,6 +13,7 @@ pub mod shape;
 pub mod stream;
 mod usage;
 
+pub use repair::{Beta, Field, Repair};
 pub use reply::Reply;
 pub use request::{Ask, Call};
 pub use shape::{Shaped, Target, shape};
