@@ -22,6 +22,7 @@
 
 pub mod anthropic;
 pub mod frame;
+pub mod fault;
 pub mod loss;
 pub mod meter;
 

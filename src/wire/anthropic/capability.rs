@@ -120,6 +120,11 @@ pub fn window(model: &str) -> Option<u64> {
     }
 }
 
+/// The ids of the models that anyone can ask for today, newest first.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    LISTED.iter().copied()
+}
+
 /// The id without mark, path and vendor; empty if there is no Claude in it.
 fn bare(model: &str) -> &str {
     let (model, _) = super::request::strip_context_mark(model);
@@ -168,6 +173,24 @@ const ALIASES: &[(&str, &str)] = &[
     ("claude-4-sonnet", "claude-sonnet-4"),
     ("claude-4-5-sonnet", "claude-sonnet-4-5"),
     ("claude-4-5-haiku", "claude-haiku-4-5"),
+];
+
+/// Without the models that are retired and those that are given out by invitation.
+const LISTED: &[&str] = &[
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-fable-5-1",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-fable-5",
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-6",
+    "claude-sonnet-4-6",
+    "claude-opus-4-5",
+    "claude-sonnet-4-5",
+    "claude-haiku-4-5",
 ];
 
 const MILLION: u64 = 1_000_000;
@@ -362,6 +385,7 @@ mod tests {
         for known in FAMILIES {
             assert_eq!(of(known.family).map(|found| found.family), Some(known.family));
         }
+        assert!(known().all(|id| of(id).is_some_and(|found| found.family == id)));
         for (alias, family) in ALIASES {
             assert_eq!(of(alias).map(|found| found.family), Some(*family), "{alias}");
         }

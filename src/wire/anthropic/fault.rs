@@ -653,3 +653,14 @@ mod tests {
         assert_eq!(wait(None, ""), None);
     }
 }
+/// An error body as the event that tells the same inside a stream.
+pub fn event_of(body: &[u8]) -> Vec<u8> {
+    let mut out = b"event: error\n".to_vec();
+    for line in body.split(|&b| b == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line.trim_ascii_end());
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+    out
+}

@@ -8,6 +8,7 @@ mod drops;
 pub mod fault;
 mod history;
 mod marks;
+pub mod rename;
 pub mod repair;
 pub mod reply;
 pub mod request;

@@ -28,6 +28,8 @@ pub struct Target<'a> {
     pub repairs: u64,
     /// Whether all thinking is cut out of the history ([`super::Repair::CutThinking`]).
     pub cut_thinking: bool,
+    /// Whether a window of a million tokens is wanted (`[1m]` behind the name or its alias).
+    pub context_1m: bool,
 }
 
 /// A request as it is to be sent.
@@ -400,7 +402,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     fn finish(mut self) -> Shaped<'b> {
         self.drops.pair(self.betas.unwrap_or_default());
-        let (_, large) = strip_context_mark(&self.ask.model);
+        let large = self.target.context_1m || strip_context_mark(&self.ask.model).1;
         let needs = large && capability::of(self.target.model).is_some_and(|model| model.beta_window.is_some());
         let added = (needs && !self.drops.takes_out(Beta::of(LARGE_CONTEXT))).then_some(LARGE_CONTEXT);
         let betas = self.drops.header(self.betas, added, &mut self.loss);
