@@ -2,7 +2,6 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
-
 pub mod check;
 pub mod mock;
 mod online;

@@ -21,8 +21,8 @@
 //! header. A body is never parsed into a tree; unknown fields, blocks and events pass as they are.
 
 pub mod anthropic;
-pub mod frame;
 pub mod fault;
+pub mod frame;
 pub mod loss;
 pub mod meter;
 

@@ -163,7 +163,11 @@ impl Reader<'_> {
         let all = || accounts.iter().flat_map(|a| &a.providers);
         if all().any(|p| p.id == provider || p.kind.word() == provider) {
             if model.is_empty() {
-                self.sink.mistake(target.at, &target.path, format!("{} names no model behind the `/`", target.raw));
+                self.sink.mistake(
+                    target.at,
+                    &target.path,
+                    format!("{} names no model behind the `/`", target.raw),
+                );
             }
             return;
         }
@@ -201,7 +205,10 @@ fn retry(record: Option<&Record>) -> Retry {
     let span = |name: &str| record.and_then(|r| r.span(name));
     let d = RETRY;
     Retry {
-        attempts: record.and_then(|r| r.whole("attempts")).and_then(|n| n.try_into().ok()).unwrap_or(d.attempts),
+        attempts: record
+            .and_then(|r| r.whole("attempts"))
+            .and_then(|n| n.try_into().ok())
+            .unwrap_or(d.attempts),
         max_wait: span("max_wait").unwrap_or(d.max_wait),
         keep_cache: d.keep_cache,
         ping_after: span("ping_after").unwrap_or(d.ping_after),
@@ -252,7 +259,9 @@ pub fn listen_mistakes(snapshot: &Snapshot) -> Vec<String> {
     let listen = snapshot.server.listen;
     let mut out = Vec::new();
     if !listen.ip().is_loopback() && snapshot.keys.is_empty() {
-        out.push(format!("`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1"));
+        out.push(format!(
+            "`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1"
+        ));
     }
     for provider in snapshot.accounts.iter().flat_map(|a| &a.providers) {
         if super::url::is_own(&provider.base, listen) {

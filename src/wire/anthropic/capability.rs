@@ -94,6 +94,11 @@ impl Capability {
         matches!(self.thinking, Thinking::Default | Thinking::BetweenTools | Thinking::Always)
     }
 
+    /// Whether it takes the beta for a window of a million tokens, with or without need.
+    pub fn takes_large_context(&self) -> bool {
+        self.window >= MILLION || self.beta_window.is_some()
+    }
+
     /// The level nearest to `level` that it takes, looking down first; `None` for what is no level at all.
     pub fn nearest_effort(&self, level: &str) -> Option<&'static str> {
         let rank = |name: &str| LADDER.iter().position(|known| *known == name);
@@ -277,11 +282,7 @@ const fn named(family: &'static str, as_: Capability) -> Capability {
 /// An id is looked for from the top; ids are compared whole, so the order does not matter.
 static FAMILIES: &[Capability] = &[
     Capability { fast: true, ..named("claude-opus-5-5", ALWAYS) },
-    Capability {
-        thinking: Thinking::BetweenTools,
-        forced_tools: false,
-        ..named("claude-sonnet-5-5", BOUND)
-    },
+    Capability { thinking: Thinking::BetweenTools, forced_tools: false, ..named("claude-sonnet-5-5", BOUND) },
     named("claude-haiku-5-5", BOUND),
     named("claude-fable-5-1", ALWAYS),
     named("claude-mythos-5-1", ALWAYS),
@@ -330,7 +331,10 @@ mod tests {
             ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
             ("us-gov.anthropic.claude-opus-4-8", "claude-opus-4-8"),
             ("anthropic.claude-opus-4-6-v1", "claude-opus-4-6"),
-            ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-haiku-5-5", "claude-haiku-5-5"),
+            (
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-haiku-5-5",
+                "claude-haiku-5-5",
+            ),
             ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
             ("claude-3-haiku-20240307", "claude-3-haiku"),
             ("claude-opus-4-0", "claude-opus-4"),
@@ -345,7 +349,16 @@ mod tests {
 
     #[test]
     fn a_model_that_nobody_has_described_is_unknown() {
-        let unknown = ["", "gpt-4o", "claude-gpt-4o", "claude-opus-4-9", "claude-opus-6", "claude-2.1", "claude", "my-claude-opus-5"];
+        let unknown = [
+            "",
+            "gpt-4o",
+            "claude-gpt-4o",
+            "claude-opus-4-9",
+            "claude-opus-6",
+            "claude-2.1",
+            "claude",
+            "my-claude-opus-5",
+        ];
         for model in unknown {
             assert!(of(model).is_none(), "{model}");
         }

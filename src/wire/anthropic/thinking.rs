@@ -106,7 +106,9 @@ impl Asked {
     pub(super) fn within(&self, form: Form, before: Option<u64>, room: Option<u64>) -> Form {
         match (form, self.budget, before) {
             (Form::Same, Some((_, budget)), Some(before))
-                if self.kind == Kind::Enabled && budget < before && room.is_some_and(|room| budget >= room) =>
+                if self.kind == Kind::Enabled
+                    && budget < before
+                    && room.is_some_and(|room| budget >= room) =>
             {
                 fitted(budget, room)
             }
@@ -122,7 +124,9 @@ impl Asked {
     /// Whether this form says `enabled` or `adaptive`; `None` where it leaves that to the model.
     pub(super) fn is_on(&self, form: Form) -> Option<bool> {
         match (form, self.kind) {
-            (Form::Budget(_) | Form::Adaptive, _) | (Form::Same, Kind::Enabled | Kind::Adaptive) => Some(true),
+            (Form::Budget(_) | Form::Adaptive, _) | (Form::Same, Kind::Enabled | Kind::Adaptive) => {
+                Some(true)
+            }
             (Form::Disabled | Form::BetweenTools, _) | (Form::Same, Kind::Disabled | Kind::BetweenTools) => {
                 Some(false)
             }
