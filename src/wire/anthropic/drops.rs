@@ -53,6 +53,7 @@ impl Drops {
         loop {
             let before = *self;
             self.pair_once(betas);
+            self.add_parts();
             // Each round adds a bit or is the last; a chain is at most a few pairs long.
             if *self == before {
                 return;
@@ -128,11 +129,12 @@ fn values(betas: &str) -> impl Iterator<Item = &str> {
     betas.split(',').map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// Fields that go with another that holds them.
+/// Fields that go with another: that holds them, or that is their newer spelling.
 const PARTS: &[(Field, Field)] = &[
     (Field::OutputConfig, Field::Effort),
     (Field::OutputConfig, Field::OutputFormat),
     (Field::OutputConfig, Field::TaskBudget),
+    (Field::OutputFormat, Field::LegacyFormat),
     (Field::Thinking, Field::ThinkingDisplay),
     (Field::Thinking, Field::ThinkingBinding),
     (Field::SystemRole, Field::MessageConfig),
