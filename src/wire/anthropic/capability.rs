@@ -49,6 +49,7 @@ pub enum Management {
 
 /// What a family of models takes. Token counts are whole tokens.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // One column each; they rule nothing out between them.
 pub struct Capability {
     /// The id without date and vendor.
     pub family: &'static str,

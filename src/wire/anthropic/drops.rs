@@ -66,7 +66,9 @@ impl Drops {
             let fields =
                 PAIRS.iter().find(|(name, _)| *name == beta.name()).map_or(&[][..], |(_, fields)| fields);
             if self.takes_out(beta) {
-                fields.iter().for_each(|field| self.add(*field));
+                for field in fields {
+                    self.add(*field);
+                }
             } else if !fields.is_empty() && fields.iter().all(|field| self.has(*field)) {
                 self.add(Field::Beta(beta));
             }

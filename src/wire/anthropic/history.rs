@@ -187,7 +187,9 @@ impl History<'_, '_> {
         if changes.is_empty() {
             return true;
         }
-        changes.iter().for_each(|block| self.edits.remove(*block));
+        for block in changes {
+            self.edits.remove(block);
+        }
         self.loss.add("messages.tool_changes");
         // An empty system message is fine where it bears a setting of its own.
         let config =

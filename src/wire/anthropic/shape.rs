@@ -179,7 +179,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
     fn budget(&mut self, asked: &Asked, budget: u64) {
         match asked.budget {
             Some((at, _)) if asked.kind == thinking::Kind::Enabled => {
-                self.edits.replace(at.value, budget.to_string())
+                self.edits.replace(at.value, budget.to_string());
             }
             _ => {
                 let with = format!("{{\"type\":\"enabled\",\"budget_tokens\":{budget}}}");
@@ -215,13 +215,17 @@ impl<'a, 'b> Shaper<'a, 'b> {
             .filter(|field| self.drops.has(*field))
             .filter_map(|field| Some((inside(&inner, body, field)?, field)))
             .collect();
-        gone.iter().for_each(|(_, field)| self.loss.add(field.name()));
+        for (_, field) in &gone {
+            self.loss.add(field.name());
+        }
         if self.drops.has(Field::OutputConfig) || (!inner.is_empty() && gone.len() == inner.len()) {
             self.edits.remove(config.whole());
             self.loss.add(Field::OutputConfig.name());
             return;
         }
-        gone.iter().for_each(|(member, _)| self.edits.remove(member.whole()));
+        for (member, _) in &gone {
+            self.edits.remove(member.whole());
+        }
         if !self.drops.has(Field::Effort) {
             self.lower_effort(thinks);
         }
@@ -262,7 +266,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
         if gone.len() == all.len() {
             self.drops.add(Field::ContextManagement);
         } else {
-            gone.into_iter().for_each(|edit| self.edits.remove(edit));
+            for edit in gone {
+                self.edits.remove(edit);
+            }
         }
     }
 
@@ -360,11 +366,10 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let gone =
             self.drops.fields().filter(|field| !matches!(field, Field::Thinking | Field::OutputConfig));
         for field in gone {
-            if let Site::Top(name) = field.site() {
-                if let Some(member) = self.top(name) {
-                    self.edits.remove(member.whole());
-                    self.loss.add(field.name());
-                }
+            let Site::Top(name) = field.site() else { continue };
+            if let Some(member) = self.top(name) {
+                self.edits.remove(member.whole());
+                self.loss.add(field.name());
             }
         }
     }
@@ -395,7 +400,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
         if let Some(mark) = self.top("cache_control").filter(|_| !self.drops.has(Field::AutoCache)) {
             gone.extend(marks.trim(body, mark.value, &mut self.edits));
         }
-        gone.into_iter().for_each(|field| self.loss.add(field.name()));
+        for field in gone {
+            self.loss.add(field.name());
+        }
     }
 
     /// Which thinking is cut out of the history.

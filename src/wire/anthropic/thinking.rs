@@ -70,8 +70,7 @@ impl Asked {
     /// The form that `model` takes. `effort` is the client's, `room` the output limit that is sent.
     pub(super) fn form(&self, model: &Capability, effort: Option<&str>, room: Option<u64>) -> Form {
         match (self.kind, model.thinking) {
-            (Kind::Enabled | Kind::Adaptive, Thinking::Never)
-            | (Kind::BetweenTools, Thinking::Never)
+            (Kind::Enabled | Kind::Adaptive | Kind::BetweenTools, Thinking::Never)
             | (Kind::Disabled | Kind::BetweenTools, Thinking::Always) => Form::Gone,
             (Kind::Adaptive, Thinking::Budget) => fitted(budget_of(effort), room),
             (
