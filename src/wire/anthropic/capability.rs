@@ -1,7 +1,7 @@
 //! What each family of Claude models takes, as data, and how their ids are spelled.
 //!
 //! A provider may be given another model than the client asked for; what that model would refuse is read from here by
-//! [`super::shape`]. Sources: the models' overview and migration guides of Anthropic's platform documentation,
+//! [`mod@super::shape`]. Sources: the models' overview and migration guides of Anthropic's platform documentation,
 //! wire.md 1.2, 1.3, 13.1 and 13.4 (fields, refusals, effort), claude-code-traffic.md section 2 (what the client sends to
 //! which model). A model that is not in the table takes everything: a guess would break what a newer model can do, and
 //! a refusal is repaired ([`super::repair`]). What a provider lacks, as opposed to a model, is not known here.
