@@ -68,8 +68,16 @@ impl Seats {
             let (a, b) = (&account.providers[a], &account.providers[b]);
             a.standby.cmp(&b.standby).then(b.weight.total_cmp(&a.weight))
         });
-        let slashes = account.providers.iter().any(|p| p.enabled && p.kind == Kind::AnthropicCompatible);
+        let slashes = account.providers.iter().any(|p| p.enabled && has_slashes(p.kind));
         Self { seats, order, slashes }
+    }
+}
+
+/// Whether the own model ids of a type may hold slashes (`meta-llama/…`).
+fn has_slashes(kind: Kind) -> bool {
+    match kind {
+        Kind::AnthropicCompatible => true,
+        Kind::Anthropic | Kind::Mock | Kind::OpenAi | Kind::Gemini => false,
     }
 }
 
