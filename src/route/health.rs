@@ -223,7 +223,11 @@ impl ProviderHealth {
             return None;
         }
         let found = self.models.get(tag)?;
-        (found.until > now).then_some(Resting { until: found.until, said: Noted::of(found.value).said, cause })
+        (found.until > now).then_some(Resting {
+            until: found.until,
+            said: Noted::of(found.value).said,
+            cause,
+        })
     }
 
     /// Whether [`Self::repairs`] can find anything at all.
@@ -249,7 +253,14 @@ impl ProviderHealth {
     }
 
     /// Takes note of a failed attempt, begun at `since`, with a key (its tag and health) for a model.
-    pub fn failed(&self, key: Option<(u64, &KeyHealth)>, model: u64, failure: &Failure, since: u64, now: u64) {
+    pub fn failed(
+        &self,
+        key: Option<(u64, &KeyHealth)>,
+        model: u64,
+        failure: &Failure,
+        since: u64,
+        now: u64,
+    ) {
         let cause = rested(failure.class);
         let rests = cause == Some(Cause::Broken) || (cause == Some(Cause::Refused) && key.is_none());
         if failure.status != 0 && !rests {
@@ -272,7 +283,8 @@ impl ProviderHealth {
     }
 
     fn note_model(&self, tag: u64, pace: &Pace, asked: Option<Duration>, now: u64) {
-        let (old, until) = self.models.get(tag).map_or((Noted::default(), 0), |f| (Noted::of(f.value), f.until));
+        let (old, until) =
+            self.models.get(tag).map_or((Noted::default(), 0), |f| (Noted::of(f.value), f.until));
         let resting = until > now;
         let earlier = if resting { old.count.saturating_sub(1) } else { old.count };
         let (wait, said) = pace.wait(earlier, asked);

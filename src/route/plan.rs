@@ -554,7 +554,8 @@ impl<'a> Plan<'a> {
 
     fn exhausted(&self, why: Why, ms: u64) -> Next<'a> {
         let open = |&at: &usize| self.slots.get(at).is_some_and(|s| s.state == State::Open);
-        let said = |at| self.obstacle(at, ms).filter(|rest| rest.said).map(|rest| rest.until.saturating_sub(ms));
+        let said =
+            |at| self.obstacle(at, ms).filter(|rest| rest.said).map(|rest| rest.until.saturating_sub(ms));
         let resting = (0..self.slots.len()).filter(open).filter_map(said).min();
         Next::Exhausted(Exhausted::new(why, &self.attempts, resting.map(Duration::from_millis)))
     }
@@ -649,7 +650,7 @@ impl<'a> Plan<'a> {
             if seat.health.no_model_rests() {
                 return None;
             }
-            seat.health.limit_rest(key.member.tag, hash(self.slots.get(slot)?.model), ms)
+            seat.health.limit_rest(key.limits, hash(self.slots.get(slot)?.model), ms)
         };
         key.health.resting(ms).or_else(limit)
     }
