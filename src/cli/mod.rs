@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
+pub mod explain;
 // pub mod mock;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tell which provider would get a request, why, and who would follow
+    Explain(explain::Options),
     /// Run the bundled provider, for trying things out and for tests
     #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
     // Mock(mock::Options),
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         // Some(Command::Mock(options)) => mock::run(&options),
+        Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Version) => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
