@@ -289,7 +289,7 @@ impl Decoder<'_> {
             Shape::Whole(min, max) => value::whole(text, *min, *max).map(|n| Value::Whole(Some(n))),
             Shape::Auto(_, _) if text == "auto" => Ok(Value::Whole(None)),
             Shape::Auto(min, max) => {
-                let number = value::whole(text, *min, *max).map_err(|e| e.replace("expected a", "expected `auto` or a"));
+                let number = value::whole(text, *min, *max).map_err(|e| e.replace("expected ", "expected `auto` or "));
                 number.map(|n| Value::Whole(Some(n)))
             }
             Shape::Weight => value::weight(text).map(Value::Weight),

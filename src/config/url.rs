@@ -74,7 +74,7 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
 pub fn base(text: &str, version: &str) -> Result<Base, String> {
     let parts = parts(text)?;
     if parts.user.is_some() {
-        return Err("has user info (`user:password@`); credentials belong into `api_key` or `headers`".to_owned());
+        return Err("has user info (`user:password@`); credentials belong in `api_key` or `headers`".to_owned());
     }
     let mut path = parts.path.trim_end_matches('/').to_owned();
     for endpoint in ["/messages", "/chat/completions", "/responses"] {

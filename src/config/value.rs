@@ -111,9 +111,9 @@ pub fn show_money(nanos: i128) -> String {
 
 /// A whole number within bounds.
 pub fn whole(text: &str, min: u64, max: u64) -> Result<u64, String> {
-    let range = format!("expected a whole number from {min} to {max}");
-    let number: u64 = text.parse().map_err(|_| format!("is not a whole number; {range}"))?;
-    if (min..=max).contains(&number) { Ok(number) } else { Err(format!("is out of range; {range}")) }
+    let number: u64 =
+        text.parse().map_err(|_| format!("is not a whole number; expected one from {min} to {max}"))?;
+    if (min..=max).contains(&number) { Ok(number) } else { Err(format!("is out of range; expected {min} to {max}")) }
 }
 
 /// A weight: any finite number that is not negative.

@@ -57,6 +57,9 @@ impl Reader<'_> {
         let keys = self.keys(file, &server, &known);
         known.keys = ids(file, "virtual_keys");
         self.own_keys(file, &keys);
+        if !known.written {
+            self.own_keys_of_env(file, &accounts, &keys);
+        }
         self.listening(file, &server, &keys);
         let budgets = self.budgets(file, &known);
         let rate_limits = self.rate_limits(file, &known);
@@ -189,6 +192,19 @@ impl Reader<'_> {
                 let text = format!("is the gateway's own virtual key `{id}`; expected a key of the provider");
                 self.sink.mistake(item.at, &item.path, text);
             }
+        }
+    }
+
+    /// The same for a shell that has the gateway's key where a client looks for it.
+    fn own_keys_of_env(&mut self, file: &Record, accounts: &[Account], keys: &[VirtualKey]) {
+        for provider in accounts.iter().flat_map(|a| &a.providers) {
+            let hashes: Vec<_> = provider.credentials.iter().map(|c| key::sha256(c.secret.expose())).collect();
+            let Some(own) = keys.iter().find(|k| hashes.contains(&k.hash)) else { continue };
+            let record = file.records("virtual_keys").find(|r| r.text("id") == Some(own.id.as_str()));
+            let Some(item) = record.and_then(|r| r.item("key").or_else(|| r.item("key_sha256"))) else { continue };
+            let variable = startup::variable(provider.kind);
+            let text = format!("is also in `{variable}`, so the gateway would ask itself with it; unset that variable here, or name the `accounts`");
+            self.sink.mistake(item.at, &item.path, text);
         }
     }
 }
