@@ -84,7 +84,8 @@ fn no_message_and_no_description_shows_a_secret() {
 
 #[test]
 fn beyond_loopback_a_key_is_demanded_and_tls_is_missed() {
-    let mock = "accounts: [{ id: a, providers: [{ id: p, type: mock }] }]\nserver: { listen: \"0.0.0.0:8080\" }\n";
+    let mock =
+        "accounts: [{ id: a, providers: [{ id: p, type: mock }] }]\nserver: { listen: \"0.0.0.0:8080\" }\n";
     let said = mistakes_of(mock, &Given::new());
     assert!(said.contains("is beyond loopback, which takes `virtual_keys`"), "{said}");
     let with_key = format!("{mock}virtual_keys: [{{ id: k, key: 0123456789abcdef }}]");
@@ -98,10 +99,11 @@ fn beyond_loopback_a_key_is_demanded_and_tls_is_missed() {
 fn a_provider_with_a_key_of_the_gateway_is_refused_also_from_the_environment() {
     let env = Given::new().with_var("ANTHROPIC_API_KEY", "0123456789abcdef");
     let keys = "virtual_keys: [{ id: k, key: 0123456789abcdef }]\n";
-    let accounts = "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }] }]\n";
+    let accounts =
+        "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: \"${ANTHROPIC_API_KEY}\" }] }]\n";
     assert_eq!(
         mistakes_of(&format!("{keys}{accounts}"), &env),
-        "f:2:67: accounts[0].providers[0].api_key: is the gateway's own virtual key `k`; expected a key of the provider"
+        "f:2:68: accounts[0].providers[0].api_key: is the gateway's own virtual key `k`; expected a key of the provider"
     );
     assert!(mistakes_of(keys, &env).contains("virtual_keys[0].key: is also in `ANTHROPIC_API_KEY`"));
 }
@@ -113,7 +115,10 @@ fn the_seeds_weights_load_as_they_are() {
     let snapshot = example("seed-weighted.yaml");
     let [openai, anthropic] = &snapshot.accounts[0].providers[..] else { panic!("{snapshot:?}") };
     assert_eq!((openai.kind, openai.served, openai.weight, openai.share), (Kind::OpenAi, false, 70.0, 0.0));
-    assert_eq!((anthropic.kind, anthropic.served, anthropic.weight, anthropic.share), (Kind::Anthropic, true, 30.0, 1.0));
+    assert_eq!(
+        (anthropic.kind, anthropic.served, anthropic.weight, anthropic.share),
+        (Kind::Anthropic, true, 30.0, 1.0)
+    );
     assert!(matches!(&anthropic.models, Models::One(m) if m == "claude-sonnet-4-20250514"));
     let told = config::describe(&snapshot);
     for line in [
@@ -137,9 +142,15 @@ fn the_seeds_failover_loads_as_it_is_and_says_that_nothing_answers() {
 #[test]
 fn the_seeds_budgets_load_with_a_loud_warning() {
     let snapshot = example("seed-budgets.yaml");
-    assert_eq!((snapshot.budgets[0].id.as_str(), snapshot.budgets[0].limit_nano), ("claude-code-dev", 200_000_000_000));
+    assert_eq!(
+        (snapshot.budgets[0].id.as_str(), snapshot.budgets[0].limit_nano),
+        ("claude-code-dev", 200_000_000_000)
+    );
     assert!(snapshot.warnings.iter().any(|w| w.contains("NOT ENFORCED")));
-    assert!(config::describe(&snapshot).contains("budget virtual_key claude-code-dev: $200 monthly (UTC), not enforced yet\n"));
+    assert!(
+        config::describe(&snapshot)
+            .contains("budget virtual_key claude-code-dev: $200 monthly (UTC), not enforced yet\n")
+    );
 }
 
 #[test]
@@ -149,7 +160,11 @@ fn two_anthropic_providers_share_by_weight() {
     assert_eq!(shares, [0.7, 0.3]);
     assert_eq!(snapshot.keys[0].id, "claude-code-dev");
     assert!(snapshot.warnings.is_empty(), "{:?}", snapshot.warnings);
-    assert!(config::describe(&snapshot).contains("key claude-code-dev: account dev-team, reaches anthropic-primary anthropic-secondary\n"));
+    assert!(
+        config::describe(&snapshot).contains(
+            "key claude-code-dev: account dev-team, reaches anthropic-primary anthropic-secondary\n"
+        )
+    );
 }
 
 #[test]
@@ -164,7 +179,8 @@ fn the_full_example_shows_the_defaults() {
 
 #[test]
 fn every_example_is_known_to_these_tests() {
-    let mut names: Vec<String> = fs::read_dir(folder()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let known = [
         "full.yaml",
@@ -197,7 +213,10 @@ fn the_schema_is_up_to_date() {
         fs::write(&path, config::schema()).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == config::schema(), "config/pointsman.schema.json is stale; UPDATE=1 cargo test --test config rewrites it");
+    assert!(
+        kept == config::schema(),
+        "config/pointsman.schema.json is stale; UPDATE=1 cargo test --test config rewrites it"
+    );
 }
 
 #[test]
@@ -210,10 +229,13 @@ fn money_and_variables_are_taken_as_written() {
 
 #[test]
 fn a_snapshot_is_described_as_of_a_day() {
-    let text = "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: x, model: claude-sonnet-4-5 }] }]\nvirtual_keys:\n- { id: k, key: x, expires: 2026-11-28, allow: { models: [claude-*] } }\n- { id: off, key: y, disabled: true }\n";
+    let text = "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: x, model: claude-sonnet-4-5 }] }]\nvirtual_keys:\n- { id: k, key: z, expires: 2026-11-28, allow: { models: [claude-*] } }\n- { id: off, key: y, disabled: true }\n";
     let snapshot = load(text, &Given::new());
     let on = |day: &str| config::describe_on(&snapshot, day.parse().unwrap());
-    assert!(on("2026-11-28").contains("key k: account a, models claude-*, reaches p, until the end of 2026-11-28 (UTC)\n"));
+    assert!(
+        on("2026-11-28")
+            .contains("key k: account a, models claude-*, reaches p, until the end of 2026-11-28 (UTC)\n")
+    );
     assert!(on("2026-11-29").contains("reaches p, EXPIRED at the end of 2026-11-28 (UTC)\n"));
     assert!(on("2026-11-29").contains("key off: account a, reaches p, disabled\n"));
     assert!(on("2026-11-29").contains("warning: a/p: model claude-sonnet-4-5 retires on 2026-11-30\n"));
@@ -226,18 +248,29 @@ fn a_snapshot_is_described_as_of_a_day() {
 fn without_a_file_providers_come_from_the_environment() {
     let env = Given::new().with_var("ANTHROPIC_API_KEY", "sk-ant-1").with_var("OPENAI_API_KEY", "sk-2");
     let snapshot = config::from_env(&env);
-    let list: Vec<_> = snapshot.accounts[0].providers.iter().map(|p| (p.id.as_str(), p.share, p.standby)).collect();
+    let list: Vec<_> =
+        snapshot.accounts[0].providers.iter().map(|p| (p.id.as_str(), p.share, p.standby)).collect();
     assert_eq!(list, [("anthropic", 1.0, false), ("openai", 0.0, true)]);
-    assert!(snapshot.warnings.iter().any(|w| w.starts_with("OPENAI_API_KEY is set, but")), "{:?}", snapshot.warnings);
+    assert!(
+        snapshot.warnings.iter().any(|w| w.starts_with("OPENAI_API_KEY is set, but")),
+        "{:?}",
+        snapshot.warnings
+    );
 }
 
 #[test]
 fn with_nothing_configured_the_mock_answers_and_says_so() {
-    for env in [Given::new(), Given::new().with_var("ANTHROPIC_API_KEY", " "), Given::new().with_var("GROQ_API_KEY", "x")] {
+    for env in [
+        Given::new(),
+        Given::new().with_var("ANTHROPIC_API_KEY", " "),
+        Given::new().with_var("GROQ_API_KEY", "x"),
+    ] {
         let snapshot = config::from_env(&env);
         let [only] = &snapshot.accounts[0].providers[..] else { panic!("{snapshot:?}") };
         assert_eq!((only.kind, only.share), (Kind::Mock, 1.0));
-        assert!(snapshot.warnings.contains(&"no provider is configured: the bundled mock answers".to_owned()));
+        assert!(
+            snapshot.warnings.contains(&"no provider is configured: the bundled mock answers".to_owned())
+        );
     }
 }
 
@@ -252,7 +285,8 @@ fn the_proxy_of_the_environment_holds_for_tls_beyond_this_machine() {
         { id: plain, type: anthropic_compatible, base_url: \"http://llm.corp\" },
         { id: own, type: anthropic, api_key: x, proxy: \"http://other:1\" }] }]";
     let snapshot = load(text, &env);
-    let hosts: Vec<_> = snapshot.accounts[0].providers.iter().map(|p| p.proxy.as_ref().map(|p| p.host.as_str())).collect();
+    let hosts: Vec<_> =
+        snapshot.accounts[0].providers.iter().map(|p| p.proxy.as_ref().map(|p| p.host.as_str())).collect();
     assert_eq!(hosts, [Some("proxy.corp"), None, None, Some("other")]);
     let user = snapshot.accounts[0].providers[0].proxy.as_ref().and_then(config::proxy_user);
     assert_eq!(user, Some(("me".to_owned(), "secret".to_owned())));
@@ -278,7 +312,9 @@ fn check_reads_the_first_file_of_the_search_order() {
     assert!(said(&dir.check(&[], &both)).contains("account from-variable"));
     dir.write("argument.yaml", &mock("from-argument"));
     let argument = dir.path("argument.yaml");
-    assert!(said(&dir.check(&["--config", argument.to_str().unwrap()], &both)).contains("account from-argument"));
+    assert!(
+        said(&dir.check(&["--config", argument.to_str().unwrap()], &both)).contains("account from-argument")
+    );
 }
 
 #[test]
@@ -289,11 +325,18 @@ fn check_ends_with_2_where_the_file_has_mistakes_or_is_missing() {
     assert_eq!(wrong.status.code(), Some(2));
     let text = said(&wrong);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("./pointsman.yaml:1:1: `sever` is not a field of the file; did you mean `server`?"), "{text}");
+    assert!(
+        lines[0]
+            .starts_with("./pointsman.yaml:1:1: `sever` is not a field of the file; did you mean `server`?"),
+        "{text}"
+    );
     assert_eq!(lines[1], "./pointsman.yaml:2:20: retry.attempts: `0` is out of range; expected 1 to 100");
     assert_eq!(lines[2], "./pointsman.yaml: 2 mistakes");
     let missing = dir.check(&["--config", "/nonexistent.yaml"], &[]);
-    assert_eq!((missing.status.code(), said(&missing).lines().next()), (Some(2), Some("/nonexistent.yaml: cannot be read: there is no such file")));
+    assert_eq!(
+        (missing.status.code(), said(&missing).lines().next()),
+        (Some(2), Some("/nonexistent.yaml: cannot be read: there is no such file"))
+    );
     assert_eq!(dir.check(&["--colour"], &[]).status.code(), Some(2));
 }
 
@@ -301,7 +344,9 @@ fn check_ends_with_2_where_the_file_has_mistakes_or_is_missing() {
 fn a_reload_that_fails_leaves_the_last_good_configuration() {
     let dir = Folder::new("reload");
     let good = |share: u32| {
-        format!("accounts: [{{ id: a, providers: [{{ id: p, type: mock, weight: {share} }}, {{ id: q, type: mock, weight: 1 }}] }}]")
+        format!(
+            "accounts: [{{ id: a, providers: [{{ id: p, type: mock, weight: {share} }}, {{ id: q, type: mock, weight: 1 }}] }}]"
+        )
     };
     let file = dir.write("pointsman.yaml", &good(1));
     let mut watch = Watch::new(&file);
@@ -335,15 +380,23 @@ fn a_reload_cannot_take_the_last_key_away_beyond_loopback() {
     let next = config::reload(&file, &System, &running).unwrap();
     assert_eq!(next.server.listen, running.server.listen);
     let warnings = next.warnings.join("\n");
-    assert!(warnings.contains("`server.listen` is 127.0.0.1:8080; this gateway goes on listening on 0.0.0.0:8080"), "{warnings}");
-    assert!(warnings.contains("`server.workers` and `server.pin` take effect at the next start"), "{warnings}");
+    assert!(
+        warnings
+            .contains("`server.listen` is 127.0.0.1:8080; this gateway goes on listening on 0.0.0.0:8080"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("`server.workers` and `server.pin` take effect at the next start"),
+        "{warnings}"
+    );
 }
 
 #[test]
 fn relative_files_are_seen_from_the_configurations_folder() {
     let dir = Folder::new("relative");
     dir.write("secrets/key", "sk-from-a-file\n");
-    let text = "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: \"${file:secrets/key}\" }] }]";
+    let text =
+        "accounts: [{ id: a, providers: [{ id: p, type: anthropic, api_key: \"${file:secrets/key}\" }] }]";
     let file = dir.write("pointsman.yaml", text);
     let snapshot = config::load(&file, &System).unwrap();
     assert_eq!(snapshot.accounts[0].providers[0].credentials[0].secret.expose(), "sk-from-a-file");
@@ -363,10 +416,16 @@ fn online_tells_for_each_provider_whether_it_answers() {
     let fine = dir.check(&["--online"], &[]);
     let text = said(&fine);
     assert_eq!(fine.status.code(), Some(0), "{text}");
-    assert!(text.contains("  a/m: ok, inside this process\n") && text.contains("  a/good: ok, 200 in "), "{text}");
+    assert!(
+        text.contains("  a/m: ok, inside this process\n") && text.contains("  a/good: ok, 200 in "),
+        "{text}"
+    );
     // A port that was just given back: nobody listens.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    dir.write("here/pointsman.yaml", &with(&format!("{}, {}", provider("bad", refusing), provider("gone", nobody))));
+    dir.write(
+        "here/pointsman.yaml",
+        &with(&format!("{}, {}", provider("bad", refusing), provider("gone", nobody))),
+    );
     let failed = dir.check(&["--online"], &[]);
     let text = said(&failed);
     assert_eq!(failed.status.code(), Some(1), "{text}");
@@ -391,11 +450,13 @@ fn models_server(status: u16) -> std::net::SocketAddr {
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let asked = head.starts_with("get /v1/models http/1.1\r\n") && head.contains(&format!("x-api-key: {KEY}\r\n"));
+        let asked = head.starts_with("get /v1/models http/1.1\r\n")
+            && head.contains(&format!("x-api-key: {KEY}\r\n"));
         let status = if asked { status } else { 500 };
         let body = "{\"data\":[]}";
         let length = body.len();
-        write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+        write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+            .unwrap();
     });
     address
 }

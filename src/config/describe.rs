@@ -62,7 +62,8 @@ fn listener(out: &mut Out, snapshot: &Snapshot) {
 
 fn providers(out: &mut Out, account: &Account) {
     out.line(0, format!("account {}", account.id));
-    let rows: Vec<(String, String)> = account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
+    let rows: Vec<(String, String)> =
+        account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
     let width = rows.iter().map(|(role, _)| role.len()).max().unwrap_or(0);
     rows.iter().for_each(|(role, text)| out.line(1, format_args!("{role:>width$}  {text}")));
 }
@@ -73,7 +74,8 @@ fn provider(p: &Provider, account: &Account) -> String {
         Models::AsAsked => text.push_str(", model as asked"),
         Models::One(model) => text.push_str(&format!(", model {model}")),
         Models::Map(map) => {
-            let pairs: Vec<String> = map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
+            let pairs: Vec<String> =
+                map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
             text.push_str(&format!(", models {}", pairs.join(", ")));
         }
     }
@@ -190,7 +192,13 @@ fn level(level: Level) -> &'static str {
 fn budget(b: &Budget) -> String {
     let money = value::show_money(b.limit_nano);
     let soft = if b.soft { ", soft" } else { "" };
-    format!("budget {} {}: ${money} {} ({}){soft}, not enforced yet", level(b.level), b.id, b.period, b.timezone)
+    format!(
+        "budget {} {}: ${money} {} ({}){soft}, not enforced yet",
+        level(b.level),
+        b.id,
+        b.period,
+        b.timezone
+    )
 }
 
 fn rate_limit(l: &RateLimit) -> String {

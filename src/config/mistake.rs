@@ -148,8 +148,29 @@ fn word_looks_secret(word: &str) -> bool {
 
 /// How keys of known makers begin.
 const SECRET_PREFIXES: &[&str] = &[
-    "sk-", "sk_", "pk-", "AIza", "gsk_", "xai-", "ghp_", "github_pat_", "hf_", "nvapi-", "pplx-", "fw_", "csk-", "r8_",
-    "AKIA", "ASIA", "ya29.", "eyJ", "xoxb-", "glpat-", "key-", "pm-", "vk-",
+    "sk-",
+    "sk_",
+    "pk-",
+    "AIza",
+    "gsk_",
+    "xai-",
+    "ghp_",
+    "github_pat_",
+    "hf_",
+    "nvapi-",
+    "pplx-",
+    "fw_",
+    "csk-",
+    "r8_",
+    "AKIA",
+    "ASIA",
+    "ya29.",
+    "eyJ",
+    "xoxb-",
+    "glpat-",
+    "key-",
+    "pm-",
+    "vk-",
 ];
 /// Stands for what is not shown.
 const MASK: &str = "…";

@@ -33,7 +33,9 @@ fn structure(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> 
     for field in table.fields() {
         let mut schema = match field.need {
             Need::Later { unless: [], .. } => continue,
-            Need::Later { unless, .. } => json!({ "enum": unless.iter().map(|w| as_written(w)).collect::<Vec<_>>() }),
+            Need::Later { unless, .. } => {
+                json!({ "enum": unless.iter().map(|w| as_written(w)).collect::<Vec<_>>() })
+            }
             Need::Required | Need::Optional => shape(&field.shape, tables),
         };
         if let (Value::Object(schema), false) = (&mut schema, field.about.is_empty()) {
@@ -76,7 +78,9 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         }
         Shape::Hash => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{64}|.*\\$\\{.*)$" }),
         Shape::Expiry => json!({ "type": "string", "examples": ["2027-01-31"] }),
-        Shape::Period => json!({ "type": "string", "examples": ["hourly", "daily", "weekly", "monthly", "yearly", "total", "24h"] }),
+        Shape::Period => {
+            json!({ "type": "string", "examples": ["hourly", "daily", "weekly", "monthly", "yearly", "total", "24h"] })
+        }
         Shape::List(inner) => json!({ "type": "array", "items": shape(inner, tables) }),
         Shape::Map(inner) => json!({ "type": "object", "additionalProperties": shape(inner, tables) }),
         Shape::Record(table) => reference(table, None, tables),

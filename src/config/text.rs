@@ -229,7 +229,11 @@ impl Builder<'_> {
             };
             for map in maps {
                 let Kind::Map(more) = map.kind else {
-                    self.sink.mistake(map.at, "", "`<<` takes a mapping or a list of mappings (`<<: *anchor`)");
+                    self.sink.mistake(
+                        map.at,
+                        "",
+                        "`<<` takes a mapping or a list of mappings (`<<: *anchor`)",
+                    );
                     continue;
                 };
                 for (key, value) in more {
@@ -284,7 +288,11 @@ fn as_key(node: Node, entries: &[(Key, Node)], sink: &mut Sink) -> MapKey {
     }
     if let Some((first, _)) = entries.iter().find(|(k, _)| k.text == text) {
         let line = first.at.line;
-        sink.mistake(node.at, "", format!("{} stands twice in one mapping; first on line {line}", quoted(&text)));
+        sink.mistake(
+            node.at,
+            "",
+            format!("{} stands twice in one mapping; first on line {line}", quoted(&text)),
+        );
         return MapKey::Bad;
     }
     MapKey::Plain(Key { at: node.at, text })
