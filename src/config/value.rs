@@ -42,7 +42,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn show_duration(d: Duration) -> String {
     let ms = d.as_millis();
     for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms >= unit && ms % unit == 0 {
+        if ms >= unit && ms.is_multiple_of(unit) {
             return format!("{}{name}", ms / unit);
         }
     }
@@ -212,7 +212,7 @@ mod tests {
         for text in ["250ms", "30s", "5m", "1h", "1d", "90s", "36h", "1001ms", "0s"] {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         for text in [
             "",

@@ -85,7 +85,9 @@ impl Reader<'_> {
         }
         self.sink.warn("the file names no `accounts`: providers come from the environment");
         let (account, warnings) = startup::account(self.env, &retry.timeouts);
-        warnings.into_iter().for_each(|w| self.sink.warn(w));
+        for warning in warnings {
+            self.sink.warn(warning);
+        }
         vec![account]
     }
 
@@ -264,9 +266,9 @@ pub const RETRY: Retry = {
         ping_after: Duration::from_secs(30),
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(300),
-            total: Duration::from_secs(600),
+            first_byte: Duration::from_mins(2),
+            idle: Duration::from_mins(5),
+            total: Duration::from_mins(10),
         },
     }
 };
