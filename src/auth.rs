@@ -23,35 +23,8 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 
 use crate::config::snapshot::{Allow, Level, Snapshot, VirtualKey};
+pub use crate::edge::routes::Surface;
 use crate::error::{Error, Kind, Stage};
-
-/// The formats that clients may speak to the gateway, each under its own path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Surface {
-    /// Anthropic Messages.
-    Anthropic,
-    /// OpenAI Chat and Responses.
-    OpenAi,
-    /// Gemini.
-    Gemini,
-    /// Bedrock's paths.
-    Bedrock,
-    /// Vertex's paths.
-    Vertex,
-}
-
-impl Surface {
-    /// The word of `allow.surfaces`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Anthropic => "anthropic",
-            Self::OpenAi => "openai",
-            Self::Gemini => "gemini",
-            Self::Bedrock => "bedrock",
-            Self::Vertex => "vertex",
-        }
-    }
-}
 
 /// Where a request may carry its credential.
 pub struct Carriers<'a> {
@@ -258,7 +231,12 @@ fn stranger(level: Level, id: &str) -> Caller {
 }
 
 /// Who is calling, by the first known credential; in open mode everyone from loopback.
-pub fn caller(keys: &Keys, carriers: &Carriers<'_>, context: Context, now_unix: i64) -> Result<Caller, Error> {
+pub fn caller(
+    keys: &Keys,
+    carriers: &Carriers<'_>,
+    context: Context,
+    now_unix: i64,
+) -> Result<Caller, Error> {
     if keys.is_open() {
         return open(keys, carriers, context);
     }

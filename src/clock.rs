@@ -18,3 +18,8 @@ pub fn unix_micros() -> u64 {
 pub fn micros(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
+
+/// Seconds since the Unix epoch, for dates in headers and configurations.
+pub fn unix_seconds() -> i64 {
+    i64::try_from(unix_micros() / 1_000_000).unwrap_or(i64::MAX)
+}

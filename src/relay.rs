@@ -1,1 +1,144 @@
-//! (being written)
+//! The byte loop of one response.
+//!
+//! [`Stream`] reads an upstream's event stream and lends out whole events only, so that whatever happens in the middle of
+//! one, the client's stream still ends between two. It owns no large buffer while it waits. Decides nothing: what counts
+//! as content is `wire`'s, when bytes may pass is the gate's, what a failure means is `exchange`'s.
+
+use std::mem;
+
+use crate::error::Class;
+use crate::http::Fields;
+use crate::limits::{GATE_BYTES, MAX_REPLY};
+use crate::runtime::Home;
+use crate::runtime::buffer::SMALL;
+use crate::upstream::{Answer, Read, Trouble};
+use crate::wire::anthropic::stream::Ending;
+use crate::wire::anthropic::{Heard, StreamReader};
+use crate::wire::Meter;
+
+/// An upstream's event stream while it is read.
+pub struct Stream {
+    answer: Answer,
+    reader: StreamReader,
+    home: &'static Home,
+    /// What was read and is not yet used: `whole <= bytes.len()`, and no event ends behind `whole`.
+    bytes: Vec<u8>,
+    whole: usize,
+    /// Part of an event that is larger than all that is ever held back was lent, and its end was not.
+    inside: bool,
+    model_at: Option<(u64, u64)>,
+    ended: bool,
+}
+
+/// What a read found.
+#[derive(Debug, Clone, Copy)]
+pub enum Came {
+    /// Bytes; [`Stream::whole`] lends what may be passed on, which may be nothing yet.
+    Bytes(Heard),
+    /// A tick without a byte.
+    Silence,
+    /// The connection's last byte was read before.
+    End(Ending),
+}
+
+impl Stream {
+    /// The stream of an answer whose head was read.
+    pub fn new(answer: Answer, home: &'static Home) -> Self {
+        Self { answer, reader: StreamReader::new(), home, bytes: Vec::new(), whole: 0, inside: false, model_at: None, ended: false }
+    }
+
+    /// Reads on, waiting one tick at most. What was lent before is used up.
+    pub fn read(&mut self) -> Result<Came, Trouble> {
+        self.used();
+        let begin = self.bytes.len();
+        let read = self.answer.read(&mut self.bytes)?;
+        if self.bytes.len() == begin {
+            return Ok(match read {
+                Read::End => Came::End(self.reader.ending()),
+                Read::More | Read::Tick => Came::Silence,
+            });
+        }
+        self.ended = read == Read::End;
+        let heard = self.reader.push(&self.bytes[begin..]);
+        self.model_at = heard.model_at;
+        if let Some(boundary) = heard.boundary {
+            self.whole = begin + boundary;
+            self.inside = false;
+        } else if self.inside || self.bytes.len() > GATE_BYTES {
+            // One event larger than all that is ever held back: it passes in parts.
+            self.whole = self.bytes.len();
+            self.inside = true;
+        }
+        Ok(Came::Bytes(heard))
+    }
+
+    /// Whole events that were not passed on yet.
+    pub fn whole(&self) -> &[u8] {
+        &self.bytes[..self.whole]
+    }
+
+    /// Whether the client stands between two events, if all that was lent was passed on.
+    pub fn between(&self) -> bool {
+        !self.inside
+    }
+
+    /// Usage, stop reason, model and error so far.
+    pub fn meter(&self) -> &Meter {
+        self.reader.meter()
+    }
+
+    /// How it stands, once its last byte was read.
+    pub fn ended(&self) -> Option<Ending> {
+        self.ended.then(|| self.reader.ending())
+    }
+
+    /// Where the value of the model's name stands in the whole stream, if it was heard.
+    pub fn model_at(&self) -> Option<(u64, u64)> {
+        self.model_at
+    }
+
+    /// The header fields of the answer.
+    pub fn fields(&self) -> &Fields {
+        &self.answer.fields
+    }
+
+    /// The answer's connection, for its pool.
+    pub fn into_answer(self) -> Answer {
+        self.answer
+    }
+
+    /// Forgets what was lent; keeps the beginning of an event in as little room as it takes.
+    fn used(&mut self) {
+        let rest = self.bytes.len() - self.whole;
+        if rest == 0 && self.bytes.capacity() <= SMALL {
+            self.bytes.clear();
+        } else if self.bytes.capacity() > SMALL && rest <= SMALL {
+            let tail = self.bytes[self.whole..].to_vec();
+            self.home.buffers.give(mem::replace(&mut self.bytes, tail));
+        } else {
+            self.bytes.drain(..self.whole);
+        }
+        self.whole = 0;
+    }
+}
+
+/// Collects a whole body, `max` bytes at most ([`Class::Unreadable`] beyond). `on_tick` is called at every tick and may
+/// end it.
+pub fn collect(
+    answer: &mut Answer,
+    max: usize,
+    on_tick: &mut dyn FnMut() -> Result<(), Trouble>,
+) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    loop {
+        let read = answer.read(&mut body)?;
+        if body.len() > max.min(MAX_REPLY) {
+            return Err(Trouble::new(Class::Unreadable, format!("the answer is longer than {max} bytes")));
+        }
+        match read {
+            Read::End => return Ok(body),
+            Read::More => {}
+            Read::Tick => on_tick()?,
+        }
+    }
+}

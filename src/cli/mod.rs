@@ -2,7 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
-// pub mod mock;
+
+pub mod check;
+pub mod mock;
+mod online;
+pub mod serve;
 
 use std::process::ExitCode;
 
@@ -22,9 +26,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the gateway (also without any command)
+    #[command(after_help = "Example:\n  pointsman serve --config pointsman.yaml --listen 127.0.0.1:8080")]
+    Serve(serve::Options),
+    /// Read the configuration: every mistake at once, or what would run
+    Check(check::Options),
     /// Run the bundled provider, for trying things out and for tests
     #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
-    // Mock(mock::Options),
+    Mock(mock::Options),
     /// Print the version
     #[command(after_help = "Example:\n  pointsman version")]
     Version,
@@ -33,14 +42,20 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
-        // Some(Command::Mock(options)) => mock::run(&options),
-        Some(Command::Version) => {
+    match arguments.command.unwrap_or_else(serve_alone) {
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Mock(options) => mock::run(&options),
+        Command::Version => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        None => ExitCode::SUCCESS,
     }
+}
+
+/// Without a command the gateway runs.
+fn serve_alone() -> Command {
+    Arguments::parse_from(["pointsman", "serve"]).command.unwrap_or(Command::Version)
 }
 
 /// Says what failed, and returns exit code 1.

@@ -99,7 +99,7 @@ impl Decoder<'_> {
         let mut record = Record { at: node.at, path: path.to_owned(), kind: None, items: Vec::new(), bad: Vec::new() };
         for (key, value) in entries {
             let Some(field) = table.field(&key.text) else {
-                self.unknown(key, table, path);
+                record.bad.extend(self.unknown(key, table, path));
                 continue;
             };
             if record.has(field.name) {
@@ -123,6 +123,7 @@ impl Decoder<'_> {
             if !asks_nothing(value, unless) {
                 let text = format!("`{}` is not built yet in this version; {instead}", field.name);
                 self.sink.mistake(key.at, &path, text);
+                record.bad.push(field.name);
             }
             return;
         }
@@ -138,21 +139,26 @@ impl Decoder<'_> {
         record.items.push((field.name, item));
     }
 
-    fn unknown(&mut self, key: &Key, table: &Table, path: &str) {
+    /// Tells of a field that does not exist; answers the one that was probably meant, so that it is not missed as well.
+    fn unknown(&mut self, key: &Key, table: &Table, path: &str) -> Option<&'static str> {
         let shown = quoted(&key.text);
         let what = table.name.split('_').next().filter(|w| *w == "provider").unwrap_or(table.name);
         let owner = fields::TYPES.iter().find(|t| t.loads && t.table.field(&key.text).is_some());
-        let text = match (nearest(&key.text, table.names()), owner) {
-            (_, Some(owner)) if what == "provider" => {
-                format!("{shown} is not a field of this type; it belongs to type `{}`", owner.word)
-            }
-            (Some(near), _) => {
-                let names = listed(table.names());
-                format!("{shown} is not a field of {what}; did you mean `{near}`? ({names})")
-            }
-            (None, _) => format!("{shown} is not a field of {what}; expected one of {}", listed(table.names())),
+        if let Some(owner) = owner.filter(|_| what == "provider") {
+            let text = format!("{shown} is not a field of this type; it belongs to type `{}`", owner.word);
+            self.sink.mistake(key.at, path, text);
+            return None;
+        }
+        let names = listed(table.names());
+        let near = nearest(&key.text, table.names());
+        let later = nearest(&key.text, table.fields().map(|f| f.name)).filter(|_| near.is_none());
+        let text = match (near, later) {
+            (Some(near), _) => format!("did you mean `{near}`? ({names})"),
+            (None, Some(later)) => format!("did you mean `{later}`? (which is not built yet in this version)"),
+            (None, None) => format!("expected one of {names}"),
         };
-        self.sink.mistake(key.at, path, text);
+        self.sink.mistake(key.at, path, format!("{shown} is not a field of {what}; {text}"));
+        near
     }
 
     fn missing(&mut self, record: &Record, table: &Table) {
@@ -211,7 +217,7 @@ impl Decoder<'_> {
             return Some(record);
         }
         if let (Some(word), Some(text)) = (word, text) {
-            let text = if kind.is_some() { type_of_later(&text) } else { no_type(&text, word) };
+            let text = if kind.is_some() { type_of_later(&text) } else { no_type(&text, &written(word)) };
             self.sink.mistake(word.at, &join(path, "type"), text);
         } else {
             return self.record(node, &UNTYPED, path);
@@ -221,10 +227,10 @@ impl Decoder<'_> {
 
     /// A provider whose type is not served: its id, so that what refers to it is not told as well.
     fn only_id(&mut self, node: &Node, path: &str) -> Option<Record> {
-        let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n.at, text)));
-        let items = id.map(|(at, text)| {
-            let raw = quoted(&text);
-            ("id", Item { at, path: join(path, "id"), raw, value: Value::Text(text) })
+        let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n, text)));
+        let items = id.map(|(node, text)| {
+            let raw = written(node);
+            ("id", Item { at: node.at, path: join(path, "id"), raw, value: Value::Text(text) })
         });
         let path = path.to_owned();
         Some(Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] })
@@ -259,7 +265,12 @@ impl Decoder<'_> {
         match said {
             Ok(value) => Some(Item { at: node.at, path: path.to_owned(), raw, value }),
             Err(e) => {
-                let e = if text.is_empty() { format!("is empty; expected {}", expected(shape)) } else { format!("{raw} {e}") };
+                let e = match (text.is_empty(), written.is_empty()) {
+                    (true, true) => format!("is empty; expected {}", expected(shape)),
+                    // Only variables can have become nothing, so this shows no value.
+                    (true, false) => format!("{} gives an empty text; expected {}", quoted(written), expected(shape)),
+                    (false, _) => format!("{raw} {e}"),
+                };
                 self.sink.mistake(node.at, path, e);
                 None
             }
@@ -270,8 +281,7 @@ impl Decoder<'_> {
         match shape {
             Shape::Free => Ok(Value::Text(text.to_owned())),
             _ if text.is_empty() => Err(String::new()),
-            Shape::Text => Ok(Value::Text(text.to_owned())),
-            Shape::Secret => sendable(text).map(Value::Text),
+            Shape::Text | Shape::Secret => sendable(text).map(Value::Text),
             Shape::Id => id(text).map(Value::Text),
             Shape::Name => name(text).map(Value::Text),
             Shape::Path => self.path(text),
@@ -325,11 +335,15 @@ fn type_of_later(text: &str) -> String {
     format!("type `{text}` is not built yet in this version; what loads: {built}")
 }
 
-fn no_type(text: &str, node: &Node) -> String {
-    let shown = match &node.kind {
+/// A single value as it stands in the file, for messages.
+fn written(node: &Node) -> String {
+    match &node.kind {
         Kind::Scalar { text, .. } => quoted(text),
-        Kind::List(_) | Kind::Map(_) => quoted(text),
-    };
+        Kind::List(_) | Kind::Map(_) => node.what().to_owned(),
+    }
+}
+
+fn no_type(text: &str, shown: &str) -> String {
     let synonym = TYPE_SYNONYMS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|&(_, t)| t);
     match synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word))) {
         Some(near) => format!("{shown} is not a provider type; did you mean `{near}`?"),

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::retired::{Retired, retired};
@@ -28,11 +28,12 @@ pub fn describe_on(snapshot: &Snapshot, today: Date) -> String {
     }
     listener(&mut out, snapshot);
     snapshot.accounts.iter().for_each(|account| providers(&mut out, account));
-    keys(&mut out, snapshot);
+    keys(&mut out, snapshot, today);
     snapshot.budgets.iter().for_each(|b| out.line(0, budget(b)));
     snapshot.rate_limits.iter().for_each(|l| out.line(0, rate_limit(l)));
     snapshot.aliases.iter().for_each(|a| out.line(0, format!("alias {} -> {}", a.name, a.target)));
     sessions(&mut out, snapshot);
+    out.line(0, "costs: not computed yet by this version");
     snapshot.warnings.iter().for_each(|w| out.line(0, format!("warning: {w}")));
     retirements(&mut out, snapshot, today);
     out.0
@@ -61,11 +62,13 @@ fn listener(out: &mut Out, snapshot: &Snapshot) {
 
 fn providers(out: &mut Out, account: &Account) {
     out.line(0, format!("account {}", account.id));
-    account.providers.iter().for_each(|p| out.line(1, provider(p)));
+    let rows: Vec<(String, String)> = account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
+    let width = rows.iter().map(|(role, _)| role.len()).max().unwrap_or(0);
+    rows.iter().for_each(|(role, text)| out.line(1, format_args!("{role:>width$}  {text}")));
 }
 
-fn provider(p: &Provider) -> String {
-    let mut text = format!("{:>6}  {} ({})", role(p), p.id, p.kind.word());
+fn provider(p: &Provider, account: &Account) -> String {
+    let mut text = format!("{} ({})", p.id, p.kind.word());
     match &p.models {
         Models::AsAsked => text.push_str(", model as asked"),
         Models::One(model) => text.push_str(&format!(", model {model}")),
@@ -87,7 +90,16 @@ fn provider(p: &Provider) -> String {
     if let Some(proxy) = &p.proxy {
         text.push_str(&format!(", by proxy {}:{}", proxy.host, proxy.port));
     }
+    if p.enabled && !p.served && !p.standby {
+        text.push_str(&format!(", {} as written", percent(written_share(p, account))));
+    }
     text
+}
+
+/// What the share would be if every type were served.
+fn written_share(p: &Provider, account: &Account) -> f64 {
+    let sum: f64 = account.providers.iter().filter(|p| p.enabled && !p.standby).map(|p| p.weight).sum();
+    if sum > 0.0 { p.weight / sum } else { 0.0 }
 }
 
 /// The share, or why there is none.
@@ -111,14 +123,14 @@ fn percent(share: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-fn keys(out: &mut Out, snapshot: &Snapshot) {
+fn keys(out: &mut Out, snapshot: &Snapshot, today: Date) {
     if snapshot.keys.is_empty() {
         out.line(0, "keys: none (open mode: every credential is served, on loopback only)");
     }
-    snapshot.keys.iter().for_each(|k| out.line(0, key(k, snapshot)));
+    snapshot.keys.iter().for_each(|k| out.line(0, key(k, snapshot, today)));
 }
 
-fn key(k: &VirtualKey, snapshot: &Snapshot) -> String {
+fn key(k: &VirtualKey, snapshot: &Snapshot, today: Date) -> String {
     let account = snapshot.accounts.get(k.account).map_or("?", |a| a.id.as_str());
     let mut text = format!("key {}: account {account}", k.id);
     for (name, whose) in [("team", &k.team), ("customer", &k.customer), ("owner", &k.owner)] {
@@ -127,8 +139,9 @@ fn key(k: &VirtualKey, snapshot: &Snapshot) -> String {
         }
     }
     text.push_str(&allow(&k.allow));
+    text.push_str(&reach(k, snapshot));
     if let Some(end) = k.expires.and_then(|s| Timestamp::from_second(s).ok()) {
-        text.push_str(&format!(", until {end}"));
+        text.push_str(&until(end, today));
     }
     if k.disabled {
         text.push_str(", disabled");
@@ -136,9 +149,31 @@ fn key(k: &VirtualKey, snapshot: &Snapshot) -> String {
     text
 }
 
+/// A moment at midnight was written as the day before.
+fn until(end: Timestamp, today: Date) -> String {
+    let end = end.to_zoned_datetime(TimeZone::UTC);
+    let day = end.date();
+    let word = if day <= today { "EXPIRED at" } else { "until" };
+    match (end.time() == Time::midnight(), day.yesterday()) {
+        (true, Ok(last)) => format!(", {word} the end of {last} (UTC)"),
+        _ => format!(", {word} {}", end.timestamp()),
+    }
+}
+
+/// Which providers answer it.
+fn reach(k: &VirtualKey, snapshot: &Snapshot) -> String {
+    let allowed = |p: &&Provider| k.allow.providers.as_ref().is_none_or(|ids| ids.contains(&p.id));
+    let answers = |p: &&Provider| p.enabled && p.served;
+    let account = snapshot.accounts.get(k.account);
+    let ids: Vec<&str> = account.map_or(Vec::new(), |a| {
+        a.providers.iter().filter(allowed).filter(answers).map(|p| p.id.as_str()).collect()
+    });
+    if ids.is_empty() { ", reaches NO provider".to_owned() } else { format!(", reaches {}", ids.join(" ")) }
+}
+
 fn allow(allow: &Allow) -> String {
     let models = allow.models.as_ref().map(|m| m.iter().map(|p| p.as_str().to_owned()).collect());
-    let lists = [("models", models), ("providers", allow.providers.clone()), ("surfaces", allow.surfaces.clone())];
+    let lists = [("models", models), ("surfaces", allow.surfaces.clone())];
     let some = |(name, list): (&str, Option<Vec<String>>)| list.map(|l| format!(", {name} {}", l.join(" ")));
     lists.into_iter().filter_map(some).collect()
 }

@@ -10,10 +10,10 @@ use Shape::{
 
 /// The whole file.
 pub static FILE: Table = Table {
-    name: "configuration",
+    name: "the file",
     groups: &[&[
         Field::new("server", Record(&SERVER), "Where and how the gateway listens."),
-        Field::new("admins", List(&Record(&ADMIN)), "Who may use the admin endpoints."),
+        Field::later("admins", &[], "leave it out (there are no admin endpoints)"),
         Field::new("accounts", List(&Record(&ACCOUNT)), "Groups of providers; absent: providers from the environment."),
         Field::new("customers", List(&Record(&CUSTOMER)), "Customers that teams and keys belong to."),
         Field::new("teams", List(&Record(&TEAM)), "Teams that keys belong to."),
@@ -24,7 +24,7 @@ pub static FILE: Table = Table {
         Field::new("routing", Record(&ROUTING), "How providers are chosen."),
         Field::new("retry", Record(&RETRY), "How failures are answered, and how long is waited."),
         Field::new("log", Record(&LOG), "Request records."),
-        Field::new("unpriced", Word(&["refuse"]), "What becomes of a model without a price under a budget."),
+        Field::later("unpriced", &["refuse"], "leave it out (costs are not computed)"),
         Field::later("prices", &[], "leave it out (costs are not computed)"),
         Field::later("telemetry", &[], "leave it out"),
         Field::later("alerts", &[], "leave it out"),
@@ -54,16 +54,6 @@ static TLS: Table = Table {
     groups: &[&[
         Field::new("cert", Path, "PEM file of the certificate chain.").required(),
         Field::new("key", Path, "PEM file of the private key.").required(),
-    ]],
-};
-
-static ADMIN: Table = Table {
-    name: "admin",
-    groups: &[&[
-        Field::new("id", Id, "Its name.").required(),
-        Field::new("key", Secret, "The key, or key_sha256."),
-        Field::new("key_sha256", Hash, "SHA-256 of the key, 64 hex digits."),
-        Field::new("role", Word(&["admin", "viewer"]), "admin if absent."),
     ]],
 };
 

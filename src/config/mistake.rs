@@ -92,11 +92,6 @@ impl Sink {
         }
     }
 
-    /// How many mistakes there are so far.
-    pub fn count(&self) -> usize {
-        self.list.len()
-    }
-
     /// The warnings, or else the mistakes, sorted and scrubbed.
     pub fn finish(self, file: &str) -> Result<Vec<String>, Mistakes> {
         let Self { mut list, mut warnings, secrets } = self;

@@ -40,7 +40,9 @@ pub use read::listen_mistakes;
 pub use retired::{Retired, retired};
 pub use schema::schema;
 pub use snapshot::Snapshot;
+use snapshot::Server;
 pub use startup::from_env;
+pub use url::proxy_user;
 pub use value::{show_duration, show_money, show_size};
 
 /// The configuration of a file, or all its mistakes.
@@ -51,20 +53,35 @@ pub fn load(path: &Path, env: &dyn Env) -> Result<Snapshot, Mistakes> {
 /// The same for a gateway that listens elsewhere than the file says (`serve --listen`): what listening beyond loopback
 /// demands is judged by that address.
 pub fn load_for(path: &Path, env: &dyn Env, listen: Option<SocketAddr>) -> Result<Snapshot, Mistakes> {
+    from_file(path, env, listen, None)
+}
+
+/// The same for a gateway that runs: what listening demands is judged by where it listens now (the last key beyond
+/// loopback cannot be taken away), and what takes effect only at the next start is among the warnings. After an error
+/// the running snapshot goes on.
+pub fn reload(path: &Path, env: &dyn Env, running: &Snapshot) -> Result<Snapshot, Mistakes> {
+    from_file(path, env, Some(running.server.listen), Some(&running.server))
+}
+
+/// The configuration of a text; `name` stands for the file in messages, and relative paths are the process's own.
+pub fn from_text(name: &str, text: &str, env: &dyn Env) -> Result<Snapshot, Mistakes> {
+    Source { name, folder: None, env, listen: None, running: None }.read(text)
+}
+
+fn from_file(
+    path: &Path,
+    env: &dyn Env,
+    listen: Option<SocketAddr>,
+    running: Option<&Server>,
+) -> Result<Snapshot, Mistakes> {
     let name = path.display().to_string();
     let text = match env.file(path) {
         Ok(text) => text,
         Err(e) => return Err(Mistakes::whole(name, format!("cannot be read: {}", env::reason(&e)))),
     };
-    let source = Source { name: &name, folder: path.parent(), env, listen };
-    let mut snapshot = source.read(&text)?;
+    let mut snapshot = Source { name: &name, folder: path.parent(), env, listen, running }.read(&text)?;
     snapshot.source = Some(path.to_path_buf());
     Ok(snapshot)
-}
-
-/// The configuration of a text; `name` stands for the file in messages, and relative paths are the process's own.
-pub fn from_text(name: &str, text: &str, env: &dyn Env) -> Result<Snapshot, Mistakes> {
-    Source { name, folder: None, env, listen: None }.read(text)
 }
 
 /// What a configuration is read with.
@@ -72,7 +89,9 @@ struct Source<'a> {
     name: &'a str,
     folder: Option<&'a Path>,
     env: &'a dyn Env,
+    /// `--listen`, or where the gateway listens already.
     listen: Option<SocketAddr>,
+    running: Option<&'a Server>,
 }
 
 impl Source<'_> {
@@ -89,6 +108,6 @@ impl Source<'_> {
     fn steps(&self, text: &str, sink: &mut mistake::Sink) -> Option<Snapshot> {
         let root = text::parse(text, sink)?;
         let file = decode::Decoder { env: self.env, folder: self.folder, sink }.file(&root)?;
-        Some(read::Reader { env: self.env, listen: self.listen, sink }.snapshot(&file))
+        Some(read::Reader { env: self.env, listen: self.listen, running: self.running, sink }.snapshot(&file))
     }
 }

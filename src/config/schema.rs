@@ -30,8 +30,12 @@ type Tables = BTreeMap<&'static str, Value>;
 fn structure(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
-    for field in table.fields().filter(|f| !matches!(f.need, Need::Later { .. })) {
-        let mut schema = shape(&field.shape, tables);
+    for field in table.fields() {
+        let mut schema = match field.need {
+            Need::Later { unless: [], .. } => continue,
+            Need::Later { unless, .. } => json!({ "enum": unless.iter().map(|w| as_written(w)).collect::<Vec<_>>() }),
+            Need::Required | Need::Optional => shape(&field.shape, tables),
+        };
         if let (Value::Object(schema), false) = (&mut schema, field.about.is_empty()) {
             schema.insert("description".to_owned(), json!(field.about));
         }
@@ -66,7 +70,10 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         Shape::Weight | Shape::Money => json!({ "type": ["number", "string"], "minimum": 0 }),
         Shape::Span(..) => json!({ "type": "string", "examples": ["250ms", "30s", "5m", "1h", "1d"] }),
         Shape::Size(..) => json!({ "type": ["integer", "string"], "examples": ["64KiB", "32MiB"] }),
-        Shape::Word(words) => json!({ "enum": words.iter().map(|w| as_written(w)).collect::<Vec<_>>() }),
+        Shape::Word(words) => {
+            let words: Vec<Value> = words.iter().map(|w| as_written(w)).collect();
+            json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": "\\$\\{" }] })
+        }
         Shape::Hash => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{64}|.*\\$\\{.*)$" }),
         Shape::Expiry => json!({ "type": "string", "examples": ["2027-01-31"] }),
         Shape::Period => json!({ "type": "string", "examples": ["hourly", "daily", "weekly", "monthly", "yearly", "total", "24h"] }),

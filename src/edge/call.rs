@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::Connection;
@@ -22,8 +23,8 @@ pub struct Gone;
 
 /// A request being served.
 pub struct Call<'c> {
-    /// Its head.
-    pub head: Head,
+    /// Its head; shared, so that it can be read while the answer is written.
+    pub head: Arc<Head>,
     conn: &'c mut Connection,
     body: Body,
     answer: Answer,
@@ -49,7 +50,7 @@ impl<'c> Call<'c> {
     pub(super) fn new(head: Head, conn: &'c mut Connection) -> Self {
         let body = if head.framing == Framing::None { Body::Whole } else { Body::Unread };
         let keep = head.keep_alive;
-        Self { head, conn, body, answer: Answer::None, keep }
+        Self { head: Arc::new(head), conn, body, answer: Answer::None, keep }
     }
 
     /// Where the connection is served.

@@ -11,6 +11,7 @@ pub mod host;
 pub mod routes;
 pub mod tls;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::error::Error;
@@ -30,6 +31,20 @@ pub trait Service: Send + Sync + 'static {
     /// A whole HTTP answer (head and body, `connection: close`) to what could not be read as a request, or to a
     /// connection above the cap.
     fn refusal(&self, error: &Error) -> Vec<u8>;
+}
+
+impl<S: Service> Service for Arc<S> {
+    fn serve(&self, call: &mut Call<'_>) {
+        S::serve(self, call);
+    }
+
+    fn panicked(&self, call: &mut Call<'_>) {
+        S::panicked(self, call);
+    }
+
+    fn refusal(&self, error: &Error) -> Vec<u8> {
+        S::refusal(self, error)
+    }
 }
 
 /// What all connections of one listener share.

@@ -5,8 +5,8 @@
 
 use super::head::Method;
 
-/// Whose format the client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose format the client speaks. Authentication and routing use it as well: the edge stands above both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Surface {
     /// Anthropic Messages.
     Anthropic,

@@ -320,7 +320,9 @@ impl<'b> Walk<'b> {
     /// The end of the number or literal that begins at `start`, if it is one.
     fn scalar(&self, start: usize) -> Option<usize> {
         let rest = &self.text[start..];
-        let length = rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E'));
+        let length = rest
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E'));
         let word = &rest[..length.unwrap_or(rest.len())];
         let good = matches!(word, b"true" | b"false" | b"null") || super::text::is_number(word);
         good.then_some(start + word.len())

@@ -32,7 +32,8 @@ pub fn string(value: &[u8]) -> Option<Cow<'_, str>> {
 /// Whether a key (with its quotes) is `name`. Compares bytes unless the key holds an escape.
 pub fn key_is(key: &[u8], name: &str) -> bool {
     let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
-    inner == name.as_bytes() || (memchr::memchr(b'\\', inner).is_some() && string(key).is_some_and(|key| key == name))
+    inner == name.as_bytes()
+        || (memchr::memchr(b'\\', inner).is_some() && string(key).is_some_and(|key| key == name))
 }
 
 /// A boolean value.
@@ -169,7 +170,11 @@ fn unicode(after: &str, out: &mut String) -> Option<usize> {
 }
 
 fn hex4(digits: &str) -> Option<u32> {
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(digits, 16).ok())
+        .flatten()
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

@@ -15,8 +15,9 @@ pub mod brain;
 pub mod fault;
 pub mod models;
 pub mod reply;
+pub mod server;
 pub mod strict;
-pub mod task;
+mod task;
 mod turns;
 
 use std::collections::{HashMap, VecDeque};
@@ -66,7 +67,11 @@ impl<'a> Request<'a> {
 
     /// The value of `name` in the query.
     fn query(&self, name: &str) -> Option<&'a str> {
-        self.query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -142,7 +147,13 @@ impl Answer {
 
     fn whole(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
-        Self { number: 0, status, headers, framing: Framing::Sized(body.len()), play: vec![Step::Bytes(body)] }
+        Self {
+            number: 0,
+            status,
+            headers,
+            framing: Framing::Sized(body.len()),
+            play: vec![Step::Bytes(body)],
+        }
     }
 
     fn stream(events: Vec<Vec<u8>>) -> Self {
@@ -212,8 +223,12 @@ impl Mock {
         let fault = self.state().meet(request, self.options.keep);
         let answer = match fault {
             Ok((number, None)) => answer(request, &self.options, number).numbered(number),
-            Ok((number, Some(fault))) => fault.apply(request, number, || answer(request, &self.options, number)).numbered(number),
-            Err((number, message)) => Answer::error(400, "invalid_request_error", &message, number).numbered(number),
+            Ok((number, Some(fault))) => {
+                fault.apply(request, number, || answer(request, &self.options, number)).numbered(number)
+            }
+            Err((number, message)) => {
+                Answer::error(400, "invalid_request_error", &message, number).numbered(number)
+            }
         };
         self.state().note(answer.number, |seen| seen.status = answer.status);
         answer
@@ -282,7 +297,11 @@ fn messages(request: &Request<'_>, options: &Options, number: u64) -> Answer {
         Err(refusal) => return refusal.answer(number),
     };
     let turn = brain::answer(&asked, number);
-    let answer = if asked.stream() { Answer::stream(reply::events(&turn)) } else { Answer::json(200, &reply::whole(&turn)) };
+    let answer = if asked.stream() {
+        Answer::stream(reply::events(&turn))
+    } else {
+        Answer::json(200, &reply::whole(&turn))
+    };
     identified(answer, number)
 }
 
@@ -298,11 +317,13 @@ fn list_models(request: &Request<'_>, options: &Options, number: u64) -> Answer 
     if let Err(refusal) = strict::headers(request, options) {
         return refusal.answer(number);
     }
-    let after = request.query("after_id").and_then(|id| models::LISTED.iter().position(|listed| *listed == id));
+    let after =
+        request.query("after_id").and_then(|id| models::LISTED.iter().position(|listed| *listed == id));
     let rest = &models::LISTED[after.map_or(0, |at| at + 1)..];
     let limit = request.query("limit").and_then(|n| n.parse().ok()).unwrap_or(20).clamp(1, 1000);
     let page = &rest[..rest.len().min(limit)];
-    let data: Vec<Value> = page.iter().filter_map(|id| models::find(id)).map(|model| show_model(&model)).collect();
+    let data: Vec<Value> =
+        page.iter().filter_map(|id| models::find(id)).map(|model| show_model(&model)).collect();
     let body = json!({
         "data": data, "has_more": page.len() < rest.len(), "first_id": page.first(), "last_id": page.last(),
     });

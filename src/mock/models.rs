@@ -135,13 +135,8 @@ const fn family(base: Family, id: &'static str, name: &'static str, created: &'s
 
 const TURNS: Family = Family { per_turn: true, ..CURRENT };
 const MYTHIC: Family = Family { thinking: Thinking::Always, ..TURNS };
-const SIX: Family = Family {
-    thinking: Thinking::Both,
-    effort: FOUR,
-    sampling: true,
-    system_role: false,
-    ..CURRENT
-};
+const SIX: Family =
+    Family { thinking: Thinking::Both, effort: FOUR, sampling: true, system_role: false, ..CURRENT };
 const SEVEN: Family = Family { thinking: Thinking::Adaptive, system_role: false, ..CURRENT };
 const EIGHT: Family = Family { thinking: Thinking::Adaptive, ..CURRENT };
 const THIRD: Family = Family { thinking: Thinking::Never, max_output: 8_192, ..ELDER };
@@ -165,7 +160,10 @@ const FAMILIES: &[Family] = &[
     Family { effort: THREE, ..family(ELDER, "claude-opus-4-5", "Claude Opus 4.5", "2025-11-01T00:00:00Z") },
     family(ELDER, "claude-haiku-4-5", "Claude Haiku 4.5", "2025-10-01T00:00:00Z"),
     family(ELDER, "claude-sonnet-4-5", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
-    Family { max_output: 32_000, ..family(ELDER, "claude-opus-4-1", "Claude Opus 4.1", "2025-08-05T00:00:00Z") },
+    Family {
+        max_output: 32_000,
+        ..family(ELDER, "claude-opus-4-1", "Claude Opus 4.1", "2025-08-05T00:00:00Z")
+    },
     Family { max_output: 32_000, ..family(ELDER, "claude-opus-4", "Claude Opus 4", "2025-05-14T00:00:00Z") },
     family(ELDER, "claude-sonnet-4", "Claude Sonnet 4", "2025-05-14T00:00:00Z"),
     family(ELDER, "claude-3-7-sonnet", "Claude Sonnet 3.7", "2025-02-19T00:00:00Z"),
@@ -175,7 +173,11 @@ const FAMILIES: &[Family] = &[
     family(FIRST_THIRD, "claude-3-sonnet", "Claude Sonnet 3", "2024-02-29T00:00:00Z"),
     family(FIRST_THIRD, "claude-3-opus", "Claude Opus 3", "2024-02-29T00:00:00Z"),
     // Takes whatever any of them takes: for tests that are not about a model.
-    Family { sampling: true, prefill: true, ..family(Family { thinking: Thinking::Both, ..TURNS }, "mock-", "Mock", "2026-01-01T00:00:00Z") },
+    Family {
+        sampling: true,
+        prefill: true,
+        ..family(Family { thinking: Thinking::Both, ..TURNS }, "mock-", "Mock", "2026-01-01T00:00:00Z")
+    },
 ];
 
 #[cfg(test)]

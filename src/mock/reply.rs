@@ -97,7 +97,9 @@ pub fn tokens_of(value: &Value) -> u64 {
         match value {
             Value::String(text) => bytes += text.len() as u64,
             Value::Array(items) => left.extend(items),
-            Value::Object(fields) if fields.get("type").is_some_and(|t| t == "base64") => tokens += PICTURE_TOKENS,
+            Value::Object(fields) if fields.get("type").is_some_and(|t| t == "base64") => {
+                tokens += PICTURE_TOKENS
+            }
             Value::Object(fields) => {
                 tokens += 1;
                 bytes += fields.keys().map(|key| key.len() as u64).sum::<u64>();
@@ -149,7 +151,9 @@ fn block_events(index: usize, block: &Value, out: &mut Vec<Vec<u8>>) {
     match block["type"].as_str() {
         Some("text") => {
             opened["text"] = json!("");
-            deltas.extend(pieces(text_of(block, "text")).map(|p| delta(json!({"type": "text_delta", "text": p}))));
+            deltas.extend(
+                pieces(text_of(block, "text")).map(|p| delta(json!({"type": "text_delta", "text": p}))),
+            );
         }
         Some("thinking") => {
             opened["thinking"] = json!("");
@@ -221,7 +225,8 @@ impl Usage {
             shown["output_tokens"] = json!(self.output);
             shown["output_tokens_details"] = json!({"thinking_tokens": self.thinking});
             if self.searches > 0 {
-                shown["server_tool_use"] = json!({"web_search_requests": self.searches, "web_fetch_requests": 0});
+                shown["server_tool_use"] =
+                    json!({"web_search_requests": self.searches, "web_fetch_requests": 0});
             }
         }
         shown
@@ -321,7 +326,12 @@ pub(super) mod tests {
     fn a_signature_holds_for_its_text_only() {
         let signed = signature("thought", 7);
         assert!(is_signed("thought", &signed));
-        for (text, signed) in [("thoughts", signed.as_str()), ("thought", "mock-sig-7-0"), ("thought", "EqQBCkYIBhgC"), ("thought", "")] {
+        for (text, signed) in [
+            ("thoughts", signed.as_str()),
+            ("thought", "mock-sig-7-0"),
+            ("thought", "EqQBCkYIBhgC"),
+            ("thought", ""),
+        ] {
             assert!(!is_signed(text, signed), "{text} {signed}");
         }
     }

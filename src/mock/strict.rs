@@ -140,7 +140,8 @@ fn read(body: &[u8]) -> Result<Value, Refusal> {
         let message = "Request exceeds the maximum size".to_owned();
         return Err(Refusal { status: 413, kind: "request_too_large", message });
     }
-    serde_json::from_slice(body).map_err(|e| Refusal::invalid(format!("The request body is not valid JSON: {e}")))
+    serde_json::from_slice(body)
+        .map_err(|e| Refusal::invalid(format!("The request body is not valid JSON: {e}")))
 }
 
 /// Required fields, unknown fields, and fields that want their beta.
@@ -162,7 +163,9 @@ fn plain_fields(body: &Value) -> Result<(), Refusal> {
     let stream = &body["stream"];
     guard(stream.is_null() || stream.is_boolean(), || "stream: Input should be a valid boolean".to_owned())?;
     let user = body["metadata"]["user_id"].as_str().unwrap_or_default();
-    guard(user.chars().count() <= 256, || "metadata.user_id: String should have at most 256 characters".to_owned())?;
+    guard(user.chars().count() <= 256, || {
+        "metadata.user_id: String should have at most 256 characters".to_owned()
+    })?;
     for stop in body["stop_sequences"].as_array().into_iter().flatten() {
         let full = stop.as_str().is_some_and(|s| !s.trim().is_empty());
         guard(full, || "stop_sequences: each stop sequence must contain non-whitespace".to_owned())?;
@@ -211,7 +214,9 @@ fn sampling(body: &Value, family: &Family) -> Result<(), Refusal> {
 
 fn effort(body: &Value, family: &Family) -> Result<(), Refusal> {
     let config = &body["output_config"];
-    guard(config.is_null() || config.is_object(), || "output_config: Input should be a valid dictionary".to_owned())?;
+    guard(config.is_null() || config.is_object(), || {
+        "output_config: Input should be a valid dictionary".to_owned()
+    })?;
     let Some(level) = config["effort"].as_str() else { return Ok(()) };
     guard(!family.effort.is_empty(), || "This model does not support the effort parameter.".to_owned())?;
     let known = ["low", "medium", "high", "xhigh", "max"].contains(&level);
@@ -246,7 +251,9 @@ fn thinking(body: &Value, family: &Family, request: &Request<'_>) -> Result<(), 
         }
         "adaptive" => {
             guard(takes != Thinking::Never, || NO_THINKING.to_owned())?;
-            guard(takes != Thinking::Budget, || "adaptive thinking is not supported on this model".to_owned())?;
+            guard(takes != Thinking::Budget, || {
+                "adaptive thinking is not supported on this model".to_owned()
+            })?;
         }
         "disabled" => guard(takes != Thinking::Always, || not_this_thinking(kind))?,
         "between_tools" => {}
@@ -304,7 +311,9 @@ fn tools(tools: &Value) -> Result<(), Refusal> {
             Some(kind) => {
                 let known = SERVER_TOOLS.iter().any(|prefix| kind.starts_with(prefix));
                 guard(known, || {
-                    format!("tools.{i}: Input tag '{kind}' found using 'type' does not match any of the expected tags")
+                    format!(
+                        "tools.{i}: Input tag '{kind}' found using 'type' does not match any of the expected tags"
+                    )
                 })?;
             }
         }
@@ -375,7 +384,9 @@ fn output_limit(body: &Value, family: &Family) -> Result<(), Refusal> {
     let most = family.max_output;
     guard(limit <= most, || {
         let model = body["model"].as_str().unwrap_or_default();
-        format!("max_tokens: {limit} > {most}, which is the maximum allowed number of output tokens for {model}")
+        format!(
+            "max_tokens: {limit} > {most}, which is the maximum allowed number of output tokens for {model}"
+        )
     })
 }
 
@@ -397,10 +408,35 @@ const NO_THINKING: &str = "thinking is not supported on this model";
 
 /// Fields of a request (`wire.md` section 1.2). Some are betas that nobody has seen refused.
 const FIELDS: &[&str] = &[
-    "model", "max_tokens", "messages", "system", "tools", "tool_choice", "temperature", "top_p", "top_k",
-    "stop_sequences", "stream", "thinking", "output_config", "metadata", "cache_control", "service_tier",
-    "context_management", "container", "mcp_servers", "inference_geo", "speed", "diagnostics", "fallbacks",
-    "fallback_credit_token", "thread", "compaction", "billing_policy", "user_profile_id", "workspace_id",
+    "model",
+    "max_tokens",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "stream",
+    "thinking",
+    "output_config",
+    "metadata",
+    "cache_control",
+    "service_tier",
+    "context_management",
+    "container",
+    "mcp_servers",
+    "inference_geo",
+    "speed",
+    "diagnostics",
+    "fallbacks",
+    "fallback_credit_token",
+    "thread",
+    "compaction",
+    "billing_policy",
+    "user_profile_id",
+    "workspace_id",
     "output_format",
 ];
 
@@ -415,12 +451,28 @@ const NEED_BETA: &[(&str, &str)] = &[
 ];
 
 const TOOL_FIELDS: &[&str] = &[
-    "name", "description", "input_schema", "cache_control", "strict", "defer_loading", "input_examples",
-    "eager_input_streaming", "allowed_callers", "type",
+    "name",
+    "description",
+    "input_schema",
+    "cache_control",
+    "strict",
+    "defer_loading",
+    "input_examples",
+    "eager_input_streaming",
+    "allowed_callers",
+    "type",
 ];
 
 /// Beginnings of the types of tools that Anthropic defines.
 const SERVER_TOOLS: &[&str] = &[
-    "bash_", "text_editor_", "computer_", "memory_", "web_search_", "web_fetch_", "code_execution_",
-    "tool_search_tool_", "advisor_", "mcp_toolset",
+    "bash_",
+    "text_editor_",
+    "computer_",
+    "memory_",
+    "web_search_",
+    "web_fetch_",
+    "code_execution_",
+    "tool_search_tool_",
+    "advisor_",
+    "mcp_toolset",
 ];

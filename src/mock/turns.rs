@@ -76,7 +76,9 @@ fn merge(messages: &[Value]) -> Vec<Turn<'_>> {
 fn role(i: usize, message: &Value, family: &Family) -> Result<(), Refusal> {
     match message["role"].as_str() {
         Some("user" | "assistant") => Ok(()),
-        Some("system") if !family.system_role => Err(Refusal::invalid("role 'system' is not supported on this model")),
+        Some("system") if !family.system_role => {
+            Err(Refusal::invalid("role 'system' is not supported on this model"))
+        }
         Some("system") => guard(i > 0, || {
             "messages.0: use the top-level `system` parameter for the initial system prompt".to_owned()
         }),
@@ -105,13 +107,20 @@ fn content(i: usize, message: &Value, is_last: bool) -> Result<(), Refusal> {
     let role = message["role"].as_str().unwrap_or_default();
     // A system message may be empty: it then only carries its output_config.
     let may_be_empty = role == "system" || (role == "assistant" && is_last);
-    let hollow = || format!("messages.{i}: all messages must have non-empty content except for the optional final assistant message");
+    let hollow = || {
+        format!(
+            "messages.{i}: all messages must have non-empty content except for the optional final assistant message"
+        )
+    };
     match content {
         Value::Null => Err(Refusal::invalid(format!("messages.{i}.content: Field required"))),
         Value::String(text) => guard(may_be_empty || !text.is_empty(), hollow),
         Value::Array(blocks) => {
             guard(may_be_empty || !blocks.is_empty(), hollow)?;
-            blocks.iter().enumerate().try_for_each(|(at, block)| check_block(&format!("messages.{i}.content.{at}"), role, block))
+            blocks
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, block)| check_block(&format!("messages.{i}.content.{at}"), role, block))
         }
         _ => Err(Refusal::invalid(format!("messages.{i}.content: Input should be a valid list"))),
     }
@@ -130,8 +139,12 @@ fn check_block(place: &str, role: &str, block: &Value) -> Result<(), Refusal> {
         }
         "tool_use" => tool_use(place, role, block)?,
         "tool_result" => {
-            guard(role == "user", || format!("{place}: `tool_result` blocks can only be in `user` messages"))?;
-            guard(block["tool_use_id"].is_string(), || format!("{place}.tool_result.tool_use_id: Field required"))?;
+            guard(role == "user", || {
+                format!("{place}: `tool_result` blocks can only be in `user` messages")
+            })?;
+            guard(block["tool_use_id"].is_string(), || {
+                format!("{place}.tool_result.tool_use_id: Field required")
+            })?;
         }
         _ => guard(OTHER_BLOCKS.contains(&kind) || kind.ends_with("_tool_result"), || {
             format!("{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags")
@@ -146,7 +159,9 @@ fn text_block(place: &str, block: &Value) -> Result<(), Refusal> {
         return Err(Refusal::invalid(format!("{place}.text.text: Field required")));
     };
     guard(!text.is_empty(), || "messages: text content blocks must be non-empty".to_owned())?;
-    guard(!text.trim().is_empty(), || "messages: text content blocks must contain non-whitespace text".to_owned())
+    guard(!text.trim().is_empty(), || {
+        "messages: text content blocks must contain non-whitespace text".to_owned()
+    })
 }
 
 fn signed_thinking(place: &str, block: &Value) -> Result<(), Refusal> {
@@ -164,7 +179,9 @@ fn tool_use(place: &str, role: &str, block: &Value) -> Result<(), Refusal> {
     let name = block["name"].as_str().unwrap_or_default();
     let fits = is_id(name) && name.len() <= 200;
     guard(fits, || format!("{place}.tool_use.name: String should match pattern '^[a-zA-Z0-9_-]{{1,200}}$'"))?;
-    guard(block["input"].is_object(), || format!("{place}.tool_use.input: Input should be a valid dictionary"))
+    guard(block["input"].is_object(), || {
+        format!("{place}.tool_use.input: Input should be a valid dictionary")
+    })
 }
 
 /// Every call has exactly one result, first in the turn that follows it; no result stands alone; ids are unique.
@@ -218,7 +235,9 @@ fn results(turn: &Turn<'_>, before: &[Placed<'_>]) -> Result<(), Refusal> {
         })?;
         guard(seen.insert(id), || {
             let place = result.place();
-            format!("{place}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: {id}")
+            format!(
+                "{place}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: {id}"
+            )
         })?;
     }
     Ok(())
@@ -227,13 +246,16 @@ fn results(turn: &Turn<'_>, before: &[Placed<'_>]) -> Result<(), Refusal> {
 /// With a thinking budget, the assistant's turn that a tool loop goes on from must begin with its thinking. (With
 /// adaptive thinking the real models go on without it.)
 fn kept_thinking(body: &Value, turns: &[Turn<'_>], family: &Family) -> Result<(), Refusal> {
-    let demands = body["thinking"]["type"] == "enabled" && matches!(family.thinking, Thinking::Budget | Thinking::Both);
-    let loops = turns.last().is_some_and(|turn| !turn.assistant && turn.blocks.iter().any(|b| b.is("tool_result")));
+    let demands =
+        body["thinking"]["type"] == "enabled" && matches!(family.thinking, Thinking::Budget | Thinking::Both);
+    let loops =
+        turns.last().is_some_and(|turn| !turn.assistant && turn.blocks.iter().any(|b| b.is("tool_result")));
     if !demands || !loops {
         return Ok(());
     }
     // Walk back to the words of the user that the loop began with.
-    let asked = turns.iter().rposition(|turn| !turn.assistant && !turn.blocks.iter().any(|b| b.is("tool_result")));
+    let asked =
+        turns.iter().rposition(|turn| !turn.assistant && !turn.blocks.iter().any(|b| b.is("tool_result")));
     let begun = turns.iter().skip(asked.map_or(0, |at| at + 1)).find(|turn| turn.assistant);
     let Some(first) = begun.and_then(|turn| turn.blocks.first()) else { return Ok(()) };
     guard(first.is("thinking") || first.is("redacted_thinking"), || {
@@ -256,9 +278,13 @@ fn ending(turns: &[Turn<'_>], family: &Family) -> Result<(), Refusal> {
     })?;
     let calls = last.blocks.iter().any(|b| b.is("tool_use"));
     guard(!calls, || {
-        format!("messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after", last.first)
+        format!(
+            "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after",
+            last.first
+        )
     })?;
-    let text = last.text.or_else(|| last.blocks.last().and_then(|b| b.block["text"].as_str())).unwrap_or_default();
+    let text =
+        last.text.or_else(|| last.blocks.last().and_then(|b| b.block["text"].as_str())).unwrap_or_default();
     guard(text == text.trim_end(), || {
         "messages: final assistant content cannot end with trailing whitespace".to_owned()
     })
@@ -266,8 +292,17 @@ fn ending(turns: &[Turn<'_>], family: &Family) -> Result<(), Refusal> {
 
 /// Blocks whose inside is not looked at.
 const OTHER_BLOCKS: &[&str] = &[
-    "image", "document", "search_result", "server_tool_use", "mcp_tool_use", "container_upload", "compaction",
-    "fallback", "tool_reference", "tool_addition", "tool_removal",
+    "image",
+    "document",
+    "search_result",
+    "server_tool_use",
+    "mcp_tool_use",
+    "container_upload",
+    "compaction",
+    "fallback",
+    "tool_reference",
+    "tool_addition",
+    "tool_removal",
 ];
 
 /// All fields that a block may have.

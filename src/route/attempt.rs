@@ -154,7 +154,9 @@ impl Exhausted {
         let (kind, text) = match failure.class {
             Class::Credential => (
                 Kind::OwnCredential,
-                format!("the provider `{provider}` refused the gateway's own credential: check its `api_key`"),
+                format!(
+                    "the provider `{provider}` refused the gateway's own credential: check its `api_key`"
+                ),
             ),
             Class::Money => (
                 Kind::OwnCredential,

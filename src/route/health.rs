@@ -189,7 +189,9 @@ impl ProviderHealth {
             State::Free => Standing::Free,
             State::Over if self.probe.load(Ordering::Relaxed) == 0 => Standing::Suspect,
             State::Over => Standing::Busy,
-            State::Resting { until, said } => Standing::Resting(Resting { until, said, cause: Cause::Broken }),
+            State::Resting { until, said } => {
+                Standing::Resting(Resting { until, said, cause: Cause::Broken })
+            }
         }
     }
 
@@ -383,7 +385,8 @@ impl Rest {
         let old = self.until.load(Ordering::Acquire);
         let failures = self.failures.load(Ordering::Relaxed);
         let resting = old >> 1 > now;
-        let (wait, said) = pace.wait(u64::from(if resting { failures.saturating_sub(1) } else { failures }), asked);
+        let (wait, said) =
+            pace.wait(u64::from(if resting { failures.saturating_sub(1) } else { failures }), asked);
         let packed = (now.saturating_add(wait) << 1) | u64::from(said);
         self.failed.fetch_max(now, Ordering::Relaxed);
         self.stained.store(true, Ordering::Relaxed);

@@ -223,7 +223,8 @@ fn nobody(account: &Account, caller: &Caller, asked: &Asked<'_>, left_out: &[Lef
         let text = format!("no provider of the account `{}` offers the model `{model}`", account.id);
         (Kind::NotFound, text)
     } else if has(Reason::NotServed) {
-        let text = format!("the model `{model}` would go to a provider that is not served yet by this version");
+        let text =
+            format!("the model `{model}` would go to a provider that is not served yet by this version");
         (Kind::NotOffered, text)
     } else if matches!(asked.pin, Pin::Provider(_) | Pin::Kind(_)) {
         (Kind::NotFound, format!("`{}` names a provider that is disabled", asked.named))

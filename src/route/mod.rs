@@ -19,7 +19,6 @@ pub mod select;
 pub mod session;
 pub mod table;
 
-
 use std::time::Duration;
 
 pub use attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why};

@@ -93,7 +93,11 @@ pub fn plan<'a>(
     let caller = entry.caller();
     let at = caller.account();
     let (Some(account), Some(seats)) = (snapshot.accounts.get(at), table.accounts.get(at)) else {
-        return Err(Error::new(Stage::Route, Kind::Internal, "the key's account is gone; send the request again"));
+        return Err(Error::new(
+            Stage::Route,
+            Kind::Internal,
+            "the key's account is gone; send the request again",
+        ));
     };
     let asked = resolve(snapshot, account, seats.slashes, want)?;
     let Lineup { slots, left_out } = lineup(account, seats, caller, &asked, want)?;
@@ -185,7 +189,9 @@ impl<'a> Plan<'a> {
     /// a provider is over then, and the others may come back.
     pub fn succeeded(&mut self, candidate: &Candidate<'a>, now: Instant) {
         self.settle(candidate, Outcome::Ok);
-        let (Some(seat), Some(slot)) = (self.seat(candidate.slot), self.slots.get(candidate.slot)) else { return };
+        let (Some(seat), Some(slot)) = (self.seat(candidate.slot), self.slots.get(candidate.slot)) else {
+            return;
+        };
         let key = candidate.key.and_then(|k| seat.keys.get(k));
         let model = if seat.health.no_model_rests() { 0 } else { hash(slot.model) };
         seat.health.succeeded(key.map(Key::noted), model, candidate.since);
@@ -414,7 +420,9 @@ impl<'a> Plan<'a> {
         let last = self.attempts.last().map(|a| a.slot);
         let others = (0..self.slots.len()).filter(|&i| Some(i) != last);
         for slot in last.into_iter().chain(others) {
-            if self.slots.get(slot).is_none_or(|s| s.state != State::Open) || self.obstacle(slot, ms).is_some() {
+            if self.slots.get(slot).is_none_or(|s| s.state != State::Open)
+                || self.obstacle(slot, ms).is_some()
+            {
                 continue;
             }
             let (Some(key), Some(seat)) = (self.pick_key(slot, ms), self.seat(slot)) else { continue };
@@ -656,7 +664,8 @@ impl<'a> Plan<'a> {
             return self.attempts.iter().all(|a| a.slot != slot).then_some(None);
         }
         let free = || self.untried(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
-        if let Some((_, first)) = self.first_key.filter(|&(at, _)| Some(at) == self.slots.get(slot).map(|s| s.at))
+        if let Some((_, first)) =
+            self.first_key.filter(|&(at, _)| Some(at) == self.slots.get(slot).map(|s| s.at))
             && free().any(|(i, _)| i == first)
         {
             return Some(Some(first));

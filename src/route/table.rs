@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::health::{KeyHealth, ProviderHealth, Registry};
+use super::health::{KeyHealth, ProviderHealth, Registry, Standing};
 use super::select::{Member, hash, mix, whole};
 use crate::config::snapshot::{Account, Kind, Provider, Snapshot};
 
@@ -49,6 +49,15 @@ impl Table {
         let accounts = snapshot.accounts.iter().map(|a| Seats::new(a, registry)).collect();
         registry.prune();
         Self { registry: Arc::clone(registry), accounts }
+    }
+
+    /// Providers of all accounts that requests could go to now: enabled, served, and not resting.
+    pub fn usable(&self, snapshot: &Snapshot, now: Instant) -> usize {
+        let now = self.millis(now);
+        let seats = self.accounts.iter().flat_map(|a| &a.seats);
+        let providers = snapshot.accounts.iter().flat_map(|a| &a.providers);
+        let awake = |seat: &Seat| !matches!(seat.health.standing(now), Standing::Resting(_));
+        providers.zip(seats).filter(|(p, seat)| p.enabled && p.served && awake(seat)).count()
     }
 
     /// The clock of rests and moves.

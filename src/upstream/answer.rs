@@ -142,7 +142,7 @@ impl Answer {
         Ok(true)
     }
 
-    /// Appends the next bytes of the body to `out`, waiting one tick at most.
+    /// Appends the next bytes of the body to `out`, waiting one tick at most. `out` needs no room while it waits.
     pub fn read(&mut self, out: &mut Vec<u8>) -> Result<Read, Trouble> {
         let begin = out.len();
         loop {

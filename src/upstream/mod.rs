@@ -48,7 +48,8 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn new(class: Class, detail: impl ToString) -> Self {
+    /// A failure without an answer.
+    pub fn new(class: Class, detail: impl ToString) -> Self {
         Self { failure: Failure::silent(class), detail: detail.to_string() }
     }
 }

@@ -8,7 +8,8 @@
 //!   anthropic/
 //!     request.rs         Ask: what the gateway needs of a Messages or count_tokens body
 //!     capability.rs      table: what each family of models takes
-//!     shape.rs           edits that make a request fit the model that it goes to; repairs after a 400
+//!     shape.rs           edits that make a request fit the model that it goes to
+//!     repair.rs          what can be taken out of a request that a model refused
 //!     history.rs         cuts and changes inside `messages`
 //!     stream.rs          one streamed answer: content, usage, end, errors
 //!     reply.rs           one whole answer
@@ -21,6 +22,7 @@
 
 pub mod anthropic;
 pub mod frame;
+pub mod fault;
 pub mod loss;
 pub mod meter;
 

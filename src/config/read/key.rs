@@ -41,6 +41,19 @@ impl Reader<'_> {
         })
     }
 
+    /// `key` or `key_sha256`, not both and not neither.
+    fn one_key(&mut self, record: &Record) {
+        match (record.has("key"), record.has("key_sha256")) {
+            (false, false) => {
+                self.sink.mistake(record.at, &record.path, "has no key; expected `key` or `key_sha256`");
+            }
+            (true, true) => {
+                self.sink.mistake(record.at, &record.path, "has both `key` and `key_sha256`; leave one out");
+            }
+            (true, false) | (false, true) => {}
+        }
+    }
+
     fn long_enough(&mut self, record: &Record, server: &Server) {
         let Some((item, key)) = record.item("key").and_then(|i| i.text().map(|t| (i, t))) else { return };
         let length = key.chars().count();
@@ -87,6 +100,7 @@ impl Reader<'_> {
         for name in ["models", "providers", "surfaces"] {
             if let Some(item) = record.item(name)
                 && record.list(name).is_empty()
+                && record.sound(&[name])
             {
                 self.sink.mistake(item.at, &item.path, "allows nothing; leave it out for all, or use `disabled: true`");
             }

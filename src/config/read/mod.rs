@@ -29,6 +29,8 @@ pub struct Reader<'a> {
     pub env: &'a dyn Env,
     /// `--listen`, over the file's.
     pub listen: Option<SocketAddr>,
+    /// The gateway that reloads.
+    pub running: Option<&'a Server>,
     /// Where mistakes and warnings go.
     pub sink: &'a mut Sink,
 }
@@ -49,7 +51,6 @@ impl Reader<'_> {
     /// The snapshot of a file. It is worth nothing where mistakes were noted.
     pub fn snapshot(&mut self, file: &Record) -> Snapshot {
         let server = self.server(file.record("server"));
-        self.admins(file);
         let retry = retry(file.record("retry"));
         let accounts = self.accounts_or_env(file, &retry, &server);
         let mut known = self.known(file, &accounts);
@@ -136,10 +137,12 @@ impl Reader<'_> {
         names: impl Iterator<Item = &'n str> + Clone,
     ) {
         let text = match nearest(name, names.clone()) {
-            Some(near) => format!("{raw} is not a {what}; did you mean `{near}`?"),
-            None if names.clone().next().is_none() => format!("{raw} is not a {what}; none is declared"),
-            None => format!("{raw} is not a {what}; there is {}", super::decode::listed(names)),
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.clone().next().is_none() => "none is declared".to_owned(),
+            None => format!("there is {}", super::decode::listed(names)),
         };
+        let article = if what.starts_with('a') { "an" } else { "a" };
+        let text = format!("{raw} is not {article} {what}; {text}");
         self.sink.mistake(item.at, &item.path, text);
     }
 

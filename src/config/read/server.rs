@@ -1,4 +1,4 @@
-//! `server` and `admins`, and what listening beyond loopback demands.
+//! `server`, and what listening beyond loopback demands.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,8 +14,24 @@ impl Reader<'_> {
         if let Some(record) = record {
             self.fill(&mut server, record);
         }
+        if let Some(running) = self.running {
+            self.only_at_start(&server, running);
+        }
         server.listen = self.listen.unwrap_or(server.listen);
         server
+    }
+
+    fn only_at_start(&mut self, written: &Server, running: &Server) {
+        if written.listen != running.listen {
+            let (new, old) = (written.listen, running.listen);
+            self.sink.warn(format!("`server.listen` is {new}; this gateway goes on listening on {old} until it ends"));
+        }
+        if (written.workers, written.pin) != (running.workers, running.pin) {
+            self.sink.warn("`server.workers` and `server.pin` take effect at the next start");
+        }
+        if written.tls.is_some() != running.tls.is_some() {
+            self.sink.warn("turning `server.tls` on or off takes effect at the next start");
+        }
     }
 
     fn fill(&mut self, server: &mut Server, record: &Record) {
@@ -52,31 +68,6 @@ impl Reader<'_> {
                 self.sink.mistake(item.at, &item.path, format!("{} {e}", item.raw));
                 None
             }
-        }
-    }
-
-    pub(super) fn admins(&mut self, file: &Record) {
-        self.unique(file.records("admins"), "admins");
-        let mut any = false;
-        for admin in file.records("admins") {
-            any = true;
-            self.one_key(admin);
-        }
-        if any {
-            self.sink.warn("`admins` are loaded but nothing asks for them yet: this version has no admin endpoints");
-        }
-    }
-
-    /// `key` or `key_sha256`, not both and not neither.
-    pub(super) fn one_key(&mut self, record: &Record) {
-        match (record.has("key"), record.has("key_sha256")) {
-            (false, false) => {
-                self.sink.mistake(record.at, &record.path, "has no key; expected `key` or `key_sha256`");
-            }
-            (true, true) => {
-                self.sink.mistake(record.at, &record.path, "has both `key` and `key_sha256`; leave one out");
-            }
-            (true, false) | (false, true) => {}
         }
     }
 

@@ -3,12 +3,18 @@
 //! When the target speaks it too, the body passes verbatim but for the edits of [`shape`], and the answer passes as it
 //! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
 
+pub mod capability;
+pub mod fault;
+pub mod rename;
+pub mod repair;
 pub mod reply;
 pub mod request;
+pub mod shape;
 pub mod stream;
-pub mod fault;
 mod usage;
 
+pub use repair::{Beta, Field, Repair};
 pub use reply::Reply;
 pub use request::{Ask, Call};
+pub use shape::{Shaped, Target, shape};
 pub use stream::{Heard, StreamReader};

@@ -93,7 +93,8 @@ impl<'b> Ask<'b> {
     /// Whether the user speaks: the last message that is not a system one is the user's and holds no tool result.
     /// A tool loop in the middle of a turn is none.
     pub fn new_turn(&self) -> bool {
-        let last = self.messages.iter().rev().find(|message| role(self.body, **message) != Some(Role::System));
+        let last =
+            self.messages.iter().rev().find(|message| role(self.body, **message) != Some(Role::System));
         last.is_some_and(|message| {
             role(self.body, *message) == Some(Role::User) && !holds(self.body, *message, "tool_result")
         })
@@ -202,7 +203,8 @@ impl<'b> Seen<'b> {
         if self.max_tokens.is_none() && call == Call::Messages {
             return Err(missing("max_tokens"));
         }
-        let [system, tools, tool_choice, thinking, output_config, context_management, metadata, rest @ ..] = self.others;
+        let [system, tools, tool_choice, thinking, output_config, context_management, metadata, rest @ ..] =
+            self.others;
         let [temperature, top_p, top_k, speed] = rest;
         Ok(Ask {
             body,
@@ -260,7 +262,10 @@ fn wrong(name: &str, expected: &str, value: &[u8]) -> Error {
 
 fn not_json(body: &[u8], fault: Fault) -> Error {
     let (line, column) = fault.place(body);
-    bad(format!("body: not a JSON object ({} at line {line}, column {column}, byte {})", fault.what, fault.at))
+    bad(format!(
+        "body: not a JSON object ({} at line {line}, column {column}, byte {})",
+        fault.what, fault.at
+    ))
 }
 
 fn bad(message: impl Into<String>) -> Error {

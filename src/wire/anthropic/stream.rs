@@ -249,16 +249,17 @@ fn named(name: &[u8]) -> Kind {
 /// Whether a delta holds anything: a text that is not empty, or a value that is no text (a citation).
 fn delta_shows(data: &[u8]) -> bool {
     let Some(delta) = member_of(data, Span::all(data), "delta") else { return false };
-    json::members(data, delta.value)
-        .map_while(Result::ok)
-        .any(|member| !member.is(data, "type") && !matches!(member.value.of(data), b"\"\"" | b"null" | b"{}" | b"[]"))
+    json::members(data, delta.value).map_while(Result::ok).any(|member| {
+        !member.is(data, "type") && !matches!(member.value.of(data), b"\"\"" | b"null" | b"{}" | b"[]")
+    })
 }
 
 /// Whether a block is more than announced when it begins: text, thinking and tool calls begin empty; everything else
 /// (redacted thinking, results of server tools) comes complete.
 fn start_shows(data: &[u8]) -> bool {
     let Some(block) = member_of(data, Span::all(data), "content_block") else { return false };
-    let value = |name: &str| member_of(data, block.value, name).map_or(&b""[..], |member| member.value.of(data));
+    let value =
+        |name: &str| member_of(data, block.value, name).map_or(&b""[..], |member| member.value.of(data));
     match value("type") {
         b"\"text\"" => !matches!(value("text"), b"" | b"\"\"" | b"null"),
         b"\"thinking\"" => !matches!(value("thinking"), b"" | b"\"\"" | b"null"),

@@ -1,0 +1,205 @@
+//! What the client gets: a committed stream to its end, a whole answer, or the words of the provider that failed last.
+//!
+//! Chooses no provider. A stream that breaks after its first content ends with an error event, never with an ending that
+//! looks clean.
+
+use super::attempt::{Said, Stop, Whole};
+use super::watch::{Over, Patience, Watch};
+use crate::clock;
+use crate::edge::Gone;
+use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::http::{Fields, Lines};
+use crate::limits::FAIR_BYTES;
+use crate::relay::{Came, Stream};
+use crate::reply::{self, Way};
+use crate::route::{Attempt, Exhausted, Plan};
+use crate::runtime::home;
+use crate::upstream::{Trouble, Upstreams};
+use crate::wire::anthropic::fault;
+use crate::wire::anthropic::rename::renamed;
+use crate::wire::anthropic::stream::Ending;
+
+/// The words of failed attempts, for when nobody is left; as [`Plan::attempts`].
+#[derive(Default)]
+pub struct Kept(Vec<Option<Said>>);
+
+impl Kept {
+    /// Keeps what attempt number `at` said.
+    pub fn keep(&mut self, at: usize, said: Option<Said>) {
+        self.0.resize_with(at, || None);
+        self.0.push(said);
+    }
+
+    fn take(&mut self, at: usize) -> Option<Said> {
+        self.0.get_mut(at).and_then(Option::take)
+    }
+}
+
+/// The lines of an answer that an upstream gave.
+fn lines(watch: &Watch<'_, '_>, plan: &Plan<'_>, upstream: &Fields) -> Lines {
+    let last = plan.attempts().last();
+    let way = Way {
+        id: watch.story.id(),
+        provider: last.map_or("", |a| &a.provider.id),
+        model: last.map_or("", |a| a.model),
+        attempts: &plan.attempts_text(),
+        loss: watch.story.lost(),
+        overhead_us: watch.story.overhead_us(),
+    };
+    reply::lines(&way, upstream)
+}
+
+/// Answers whole.
+pub fn whole(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, whole: &Whole) -> Result<(), Stop> {
+    let lines = lines(watch, plan, &whole.fields);
+    watch.story.answered(whole.status, whole.body.len());
+    watch.call.reply(whole.status, &lines, &whole.body).map_err(gone)
+}
+
+/// Passes a committed stream on, to its end.
+pub fn stream(
+    watch: &mut Watch<'_, '_>,
+    plan: &Plan<'_>,
+    upstreams: &Upstreams,
+    asked: &str,
+    mut committed: Committed,
+) -> Result<(), Stop> {
+    if committed.head {
+        let lines = lines(watch, plan, committed.stream.fields());
+        watch.call.begin(200, &lines);
+        watch.story.answered(200, 0);
+    }
+    let held = watch.gate.as_mut().map(crate::gate::Gate::take_held).unwrap_or_default();
+    let first = renamed(held, committed.stream.model_at(), asked);
+    let end = pass(watch, &mut committed, &first);
+    let meter = committed.stream.meter();
+    watch.story.meter(meter, matches!(end, Ok(End::Whole)));
+    match end {
+        Ok(End::Whole) => {
+            upstreams.done(committed.stream.into_answer());
+            Ok(())
+        }
+        Ok(End::Told(failure)) => {
+            watch.story.failed(failure);
+            watch.story.cut_by("upstream");
+            upstreams.done(committed.stream.into_answer());
+            Ok(())
+        }
+        Ok(End::Broken(trouble)) => {
+            watch.story.failed(trouble.failure);
+            watch.story.cut_by("upstream");
+            let provider = plan.attempts().last().map_or("", |a| &a.provider.id);
+            broken(watch, &committed.stream, provider, trouble.failure.class)
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// A stream whose gate is open.
+pub struct Committed {
+    /// What is read.
+    pub stream: Stream,
+    /// Its deadlines.
+    pub patience: Patience,
+    /// The head was not sent before.
+    pub head: bool,
+}
+
+/// How a committed stream ended.
+enum End {
+    Whole,
+    /// The upstream's own error event was passed on.
+    Told(Failure),
+    Broken(Trouble),
+}
+
+fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: &[u8]) -> Result<End, Stop> {
+    let Committed { stream, patience, .. } = committed;
+    if let Some(ending) = stream.ended() {
+        return finish(watch, first, ending);
+    }
+    let mut since_way_given = first.len();
+    watch.story.passed(first.len());
+    watch.call.piece(first).map_err(gone)?;
+    loop {
+        match stream.read() {
+            Ok(Came::Bytes(_)) => {
+                let now = clock::now();
+                patience.heard(now);
+                watch.busy(now).map_err(|_| Stop::Gone)?;
+                watch.heard();
+                if let Some(ending) = stream.ended() {
+                    return finish(watch, stream.whole(), ending);
+                }
+                let whole = stream.whole();
+                if !whole.is_empty() {
+                    watch.story.passed(whole.len());
+                    watch.call.piece(whole).map_err(gone)?;
+                }
+                since_way_given += whole.len();
+            }
+            Ok(Came::Silence) => match watch.tick(patience, stream.between()) {
+                Ok(()) => {}
+                Err(Over::Gone) => return Err(Stop::Gone),
+                Err(Over::Late(class)) => return Ok(End::Broken(Trouble::new(class, class.word()))),
+            },
+            Ok(Came::End(ending)) => return finish(watch, &[], ending),
+            Err(trouble) => return Ok(End::Broken(trouble)),
+        }
+        if since_way_given >= FAIR_BYTES {
+            since_way_given = 0;
+            home::give_way(watch.call.home());
+        }
+    }
+}
+
+/// The upstream's last bytes.
+fn finish(watch: &mut Watch<'_, '_>, last: &[u8], ending: Ending) -> Result<End, Stop> {
+    watch.story.passed(last.len());
+    let end = match ending {
+        Ending::Whole => End::Whole,
+        Ending::Told(failure) => End::Told(failure),
+        Ending::Cut | Ending::Empty => {
+            watch.call.piece(last).map_err(gone)?;
+            let detail = "the stream ended before message_stop";
+            return Ok(End::Broken(Trouble::new(Class::Reset, detail)));
+        }
+    };
+    watch.call.finish(last).map_err(gone)?;
+    Ok(end)
+}
+
+/// Ends a stream that broke in the middle, with an event that says so.
+fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Class) -> Result<(), Stop> {
+    let message = format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
+    let event = fault::event(&Error::new(Stage::Relay, Kind::BadGateway, message), watch.story.id());
+    if !stream.between() {
+        // The rest of an event that will never be whole is closed first, so that the next one is read by itself.
+        watch.call.piece(b"\n\n").map_err(gone)?;
+    }
+    watch.call.finish(&event).map_err(gone)
+}
+
+/// Nobody is left: tells the client what the provider said, or what happened.
+pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut kept: Kept) -> Result<(), Stop> {
+    if let Some(failure) = told.tell.and_then(|at| plan.attempts().get(at)).and_then(Attempt::failure) {
+        watch.story.failed(failure);
+    }
+    let said = told.tell.and_then(|at| kept.take(at));
+    if watch.gate.as_ref().is_some_and(crate::gate::Gate::head_is_out) {
+        let event = match said {
+            Some(said) => fault::event_of(&said.body),
+            None => fault::event(&told.error(plan.attempts()), watch.story.id()),
+        };
+        watch.story.cut_by("upstream");
+        return watch.call.finish(&event).map_err(gone);
+    }
+    let Some(said) = said else { return Err(Stop::Refused(told.error(plan.attempts()))) };
+    let lines = lines(watch, plan, &said.fields);
+    watch.story.answered(said.status, said.body.len());
+    watch.call.reply(said.status, &lines, &said.body).map_err(gone)
+}
+
+fn gone(_: Gone) -> Stop {
+    Stop::Gone
+}

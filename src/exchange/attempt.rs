@@ -1,0 +1,366 @@
+//! One attempt: the request shaped for one provider and sent, its answer judged up to where it is committed.
+//!
+//! Knows what is sent and read, not what follows from a failure: that is the plan's and the loop's in [`super`].
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+
+use super::answer::Committed;
+use super::watch::{Over, Patience, Watch};
+use crate::clock;
+use crate::config::snapshot::Provider;
+use crate::edge::Head;
+use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::gate::Step;
+use crate::gateway::Gateway;
+use crate::http::Fields;
+use crate::limits::{MAX_ERROR_BODY, MAX_REPLY};
+use crate::relay::{Came, Stream, collect};
+use crate::route::Candidate;
+use crate::upstream::provider::anthropic::{self as provider, Parts};
+use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
+use crate::wire::anthropic::stream::Ending;
+use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, fault, reply, shape};
+use crate::wire::anthropic::repair::Repair;
+use crate::wire::frame;
+
+/// What every attempt of one request is made of.
+pub struct Asking<'a> {
+    /// Connections.
+    pub upstreams: &'a Upstreams,
+    /// The client's head.
+    pub head: &'a Head,
+    /// Which endpoint.
+    pub which: Which,
+    /// The body as it was read.
+    pub ask: &'a Ask<'a>,
+    /// `anthropic-beta` as the client sent it, its lines joined; `None`: it sent none.
+    pub betas: Option<Cow<'a, str>>,
+    /// The name that the answer carries.
+    pub asked: &'a str,
+    /// Our mark for requests that come round again.
+    pub via: &'a str,
+    /// A loss is refused rather than told.
+    pub strict: bool,
+}
+
+/// How an attempt ended, as far as the client is not yet told.
+pub enum Outcome {
+    /// A stream showed content, or its end: it is committed.
+    Stream(Committed),
+    /// A whole answer.
+    Whole(Whole),
+    /// It may be replaced.
+    Failed(Failed),
+}
+
+/// A whole answer, as it goes to the client.
+pub struct Whole {
+    /// The upstream's status, a 2xx.
+    pub status: u16,
+    /// The upstream's fields.
+    pub fields: Fields,
+    /// The body, with the model's name put back.
+    pub body: Vec<u8>,
+}
+
+/// A failed attempt.
+pub struct Failed {
+    /// How.
+    pub failure: Failure,
+    /// For the log.
+    pub detail: String,
+    /// What might mend it.
+    pub repair: Option<Repair>,
+    /// The provider's own words, where they may reach the client.
+    pub said: Option<Said>,
+}
+
+/// An upstream's error answer.
+pub struct Said {
+    /// The status that the client is told.
+    pub status: u16,
+    /// The upstream's fields.
+    pub fields: Fields,
+    /// Byte for byte.
+    pub body: Vec<u8>,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What ends the whole request and not only the attempt.
+pub enum Stop {
+    /// The client went away.
+    Gone,
+    /// The client is refused.
+    Refused(Error),
+}
+
+impl Failed {
+    fn silent(failure: Failure, detail: impl Into<String>) -> Self {
+        Self { failure, detail: detail.into(), repair: None, said: None }
+    }
+}
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        Self::silent(trouble.failure, trouble.detail)
+    }
+}
+
+impl<'a> Asking<'a> {
+    /// The same for every attempt.
+    pub fn new(gateway: &'a Gateway, head: &'a Head, which: Which, ask: &'a Ask<'a>, asked: &'a str) -> Self {
+        let strict = head.get("x-pointsman-strict").is_some_and(|v| v.trim() == "1");
+        let betas = joined(head, "anthropic-beta");
+        Self { upstreams: &gateway.upstreams, head, which, ask, betas, asked, via: &gateway.via, strict }
+    }
+
+    /// Whether a repair was already made for this attempt: if it is asked for again, it does not help.
+    pub fn was_repaired(&self, candidate: &Candidate<'_>, repair: Repair, cut_thinking: bool) -> bool {
+        match repair {
+            Repair::CutThinking => cut_thinking,
+            Repair::DropField(_) => candidate.repairs & repair.bit() != 0,
+        }
+    }
+
+    /// Asks one provider, until its answer is committed or has failed.
+    pub fn attempt(
+        &self,
+        watch: &mut Watch<'_, '_>,
+        candidate: &Candidate<'_>,
+        origin: &Arc<Origin>,
+        cut_thinking: bool,
+    ) -> Result<Outcome, Stop> {
+        let patience = Patience::new(candidate.provider.timeouts, self.ask.stream);
+        let answer = match self.send(watch, candidate, origin, cut_thinking, &patience)? {
+            Ok(answer) => answer,
+            Err(failed) => return Ok(Outcome::Failed(failed)),
+        };
+        watch.story.byte();
+        watch.story.upstream_id(answer.fields.get("request-id"));
+        let streams = content_type(&answer.fields).starts_with("text/event-stream");
+        match answer.status {
+            200..=299 if self.ask.stream && streams => stream(watch, answer, patience),
+            200..=299 => self.whole(watch, answer, &patience),
+            _ => self.refusal(watch, answer, &patience),
+        }
+    }
+
+    fn send(
+        &self,
+        watch: &mut Watch<'_, '_>,
+        candidate: &Candidate<'_>,
+        origin: &Arc<Origin>,
+        cut_thinking: bool,
+        patience: &Patience,
+    ) -> Result<Result<Answer, Failed>, Stop> {
+        let provider = candidate.provider;
+        let target = Target {
+            model: candidate.model,
+            limit: provider.max_output_tokens,
+            repairs: candidate.repairs,
+            cut_thinking,
+            context_1m: candidate.context_1m,
+        };
+        let shaped = shape::shape(self.ask, self.betas.as_deref(), &target)?;
+        if (self.strict || provider.strict) && !shaped.loss.is_empty() {
+            return Err(Stop::Refused(too_strict(provider, &shaped.loss.header())));
+        }
+        watch.story.loss(shaped.loss.header());
+        let as_sent = shaped.betas.as_deref() == self.betas.as_deref();
+        let head = provider::head(&Parts {
+            call: match self.which {
+                Which::Messages => provider::Call::Messages,
+                Which::CountTokens => provider::Call::CountTokens,
+            },
+            base_path: &origin.base.path,
+            query: self.head.query(),
+            host: &origin.host_field,
+            key: candidate.credential.map(|c| c.secret.expose()),
+            client: &self.head.fields,
+            betas: if as_sent { None } else { Some(shaped.betas.as_deref().unwrap_or("")) },
+            extra: &provider.headers,
+            via: provider.foreign_base.then_some(self.via),
+            length: shaped.body.len(),
+        });
+        let pieces: Vec<&[u8]> = shaped.body.pieces().collect();
+        let request = Request { head: &head, body: &pieces };
+        watch.story.sending();
+        let home = watch.call.home();
+        let mut over = None;
+        let mut on_tick = || {
+            watch.tick(patience, true).map_err(|why| {
+                over = Some(why);
+                io::Error::from(io::ErrorKind::TimedOut)
+            })
+        };
+        let sent = self.upstreams.send(home, origin, request, patience.connect_by(), &mut || patience.sent(), &mut on_tick);
+        match (sent, over) {
+            (Ok(answer), _) => Ok(Ok(answer)),
+            (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
+            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+            (Err(trouble), None) => Ok(Err(trouble.into())),
+        }
+    }
+
+    /// A whole answer, or one that should have been a stream.
+    fn whole(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
+        let (status, fields, body) = match self.read(watch, answer, patience, MAX_REPLY)? {
+            Ok(read) => read,
+            Err(failed) => return Ok(Outcome::Failed(failed)),
+        };
+        let unreadable = || {
+            let detail = format!("not an answer of the Messages API: {}", content_type(&fields));
+            Outcome::Failed(Failed::silent(Failure { status, ..Failure::silent(Class::Unreadable) }, detail))
+        };
+        if self.which == Which::CountTokens {
+            let Some(tokens) = reply::counted(&body) else { return Ok(unreadable()) };
+            watch.story.counted(tokens);
+            return Ok(Outcome::Whole(Whole { status, fields, body }));
+        }
+        let Some(reply) = Reply::read(&body) else { return Ok(unreadable()) };
+        if let Some(told) = &reply.meter.error {
+            let failure = told.failure;
+            let said = Some(Said { status: failure.status, fields, body: body.clone() });
+            return Ok(Outcome::Failed(Failed { failure, detail: told.kind.to_string(), repair: None, said }));
+        }
+        if self.ask.stream {
+            return Ok(unreadable());
+        }
+        watch.story.meter(&reply.meter, true);
+        let named = reply.named(self.asked);
+        let named = if named.is_verbatim() { None } else { Some(named.to_vec()) };
+        Ok(Outcome::Whole(Whole { status, fields, body: named.unwrap_or(body) }))
+    }
+
+    /// A status that is no success: what it means, and what of it may be told.
+    fn refusal(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
+        let (status, fields, body) = match self.read(watch, answer, patience, MAX_ERROR_BODY)? {
+            Ok(read) => read,
+            Err(failed) => return Ok(Outcome::Failed(failed)),
+        };
+        let after = fault::retry_after(|name| fields.get(name), clock::unix_seconds());
+        let verdict = fault::verdict(status, after, &body);
+        let said = fault::relayed(&verdict).then(|| {
+            let passed = fault::passed_on(&verdict, &body, watch.story.id()).into_owned();
+            Said { status, fields, body: passed }
+        });
+        let detail = format!("{status} {}", verdict.told.kind);
+        Ok(Outcome::Failed(Failed { failure: verdict.failure, detail, repair: verdict.repair, said }))
+    }
+
+    fn read(
+        &self,
+        watch: &mut Watch<'_, '_>,
+        mut answer: Answer,
+        patience: &Patience,
+        max: usize,
+    ) -> Result<Result<(u16, Fields, Vec<u8>), Failed>, Stop> {
+        let mut over = None;
+        let body = collect(&mut answer, max, &mut || {
+            watch.tick(patience, true).map_err(|why| {
+                over = Some(why);
+                Trouble::new(Class::Total, "stopped")
+            })
+        });
+        match (body, over) {
+            (Ok(body), _) => {
+                let fields = std::mem::take(&mut answer.fields);
+                let status = answer.status;
+                self.upstreams.done(answer);
+                Ok(Ok((status, fields, body)))
+            }
+            (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
+            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+            (Err(trouble), None) => Ok(Err(trouble.into())),
+        }
+    }
+}
+
+/// Reads a stream's beginning until the gate opens.
+fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> Result<Outcome, Stop> {
+    let mut stream = Stream::new(answer, watch.call.home());
+    loop {
+        let came = match stream.read() {
+            Ok(came) => came,
+            Err(trouble) => return Ok(Outcome::Failed(trouble.into())),
+        };
+        match came {
+            Came::Silence => match watch.tick(&patience, true) {
+                Ok(()) => {}
+                Err(Over::Gone) => return Err(Stop::Gone),
+                Err(Over::Late(class)) => {
+                    return Ok(Outcome::Failed(Failed::silent(Failure::silent(class), class.word())));
+                }
+            },
+            Came::Bytes(heard) => {
+                let now = clock::now();
+                patience.heard(now);
+                if watch.busy(now).is_err() {
+                    return Err(Stop::Gone);
+                }
+                let elapsed = watch.story.elapsed();
+                let Some(gate) = &mut watch.gate else { return Err(Stop::Gone) };
+                let step = gate.hear(stream.whole(), heard.content, elapsed);
+                if let (Some(failure), false) = (heard.fault, heard.content) {
+                    return Ok(Outcome::Failed(fault_in(&stream, gate.held(), failure)));
+                }
+                if let Step::Commit { head } = step {
+                    watch.story.content();
+                    patience.committed();
+                    return Ok(Outcome::Stream(Committed { stream, patience, head }));
+                }
+            }
+            Came::End(ending) => return Ok(Outcome::Failed(early_end(&stream, watch, ending))),
+        }
+    }
+}
+
+/// An error event before any content: it stands for an error answer.
+fn fault_in(stream: &Stream, held: &[u8], failure: Failure) -> Failed {
+    let kind = stream.meter().error.as_ref().map_or("error", |told| &told.kind);
+    let detail = format!("{kind} inside the stream");
+    let mut body = Vec::new();
+    frame::Sse::new().push(held, |event| {
+        if memchr::memmem::find(event.data, b"\"error\"").is_some() {
+            body = event.data.to_vec();
+        }
+    });
+    let said = Said { status: failure.status, fields: Fields::default(), body };
+    Failed { failure, detail, repair: None, said: Some(said) }
+}
+
+/// The connection ended before any content.
+fn early_end(stream: &Stream, watch: &Watch<'_, '_>, ending: Ending) -> Failed {
+    let held = watch.gate.as_ref().map_or(&[][..], |gate| gate.held());
+    match ending {
+        Ending::Told(failure) => fault_in(stream, held, failure),
+        Ending::Empty => Failed::silent(Failure::silent(Class::Unreadable), "a stream without an event"),
+        Ending::Whole | Ending::Cut => Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content"),
+    }
+}
+
+/// The values of a field that may stand in several lines, as one list.
+fn joined<'h>(head: &'h Head, name: &'h str) -> Option<Cow<'h, str>> {
+    let mut lines = head.fields.all(name).filter_map(|value| std::str::from_utf8(value).ok());
+    let first = lines.next()?;
+    Some(lines.fold(Cow::Borrowed(first), |list, line| Cow::Owned(format!("{list},{line}"))))
+}
+
+fn content_type(fields: &Fields) -> &str {
+    fields.get("content-type").unwrap_or("no content-type")
+}
+
+fn too_strict(provider: &Provider, loss: &str) -> Error {
+    let message = format!(
+        "the provider `{}` cannot take this request without a loss ({loss}), and `strict` is set: send it without, or to another model",
+        provider.id
+    );
+    Error::new(Stage::Wire, Kind::BadRequest, message)
+}

@@ -1,0 +1,184 @@
+//! The life of one request for a model: `messages` and `count_tokens`.
+//!
+//! ```text
+//! caller ──▶ body ──▶ ask ──▶ entry ──▶ plan ──▶ attempt ──▶ committed ──▶ answered ──▶ record
+//!                                        ▲          │ failed
+//!                                        └──────────┘
+//! ```
+//!
+//! Knows the sequence and the loop over attempts. Contains no format and no arithmetic: what a body says is `wire`'s, who
+//! is asked next is `route`'s, when an answer is committed is the gate's.
+
+mod answer;
+mod attempt;
+pub mod story;
+mod watch;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::edge::routes::Surface;
+use crate::edge::{Call, Head};
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::gateway::{Gateway, Running};
+use crate::govern::{self, Entry};
+use crate::reply;
+use crate::route::{self, Candidate, Next, Plan, Want};
+use crate::runtime::Home;
+use crate::wire::anthropic::capability;
+use crate::wire::anthropic::repair::Repair;
+use crate::wire::anthropic::{Ask, Call as Which};
+
+use answer::Kept;
+pub use attempt::Failed;
+use attempt::{Asking, Outcome, Stop};
+use story::Story;
+use watch::Watch;
+
+/// Serves one request and leaves its record.
+pub fn exchange(gateway: &Gateway, call: &mut Call<'_>, which: Which) {
+    let surface = if which == Which::Messages { "messages" } else { "count_tokens" };
+    let mut story = Story::begin(call, gateway.request_id(), surface);
+    let running = gateway.running();
+    if let Err(stop) = serve(gateway, &running, call, which, &mut story) {
+        match stop {
+            Stop::Gone => story.cut_by("client"),
+            Stop::Refused(error) => {
+                story.refused(&error);
+                if reply::refuse(call, Surface::Anthropic, &error, story.id()).is_err() {
+                    story.cut_by("client");
+                }
+            }
+        }
+    }
+    if running.snapshot.log.requests {
+        gateway.log.record(story.end());
+    }
+}
+
+fn serve(
+    gateway: &Gateway,
+    running: &Running,
+    call: &mut Call<'_>,
+    which: Which,
+    story: &mut Story,
+) -> Result<(), Stop> {
+    let caller = gateway.caller(running, call, Surface::Anthropic)?;
+    story.caller(&caller);
+    gateway.refuse_loops(call)?;
+    let body = call.body(running.snapshot.server.max_body)?;
+    story.body_is_whole();
+    let ask = Ask::read(&body, which)?;
+    let head = Arc::clone(&call.head);
+    let session = session(&head, &ask);
+    story.asked(&ask.model, ask.stream, session.as_deref(), body.len());
+    let entry = govern::enter(&running.snapshot, &caller, Surface::Anthropic, Some(&ask.model))?;
+    let want = want(&ask, session.as_deref());
+    let mut plan = plan(gateway, running, call.home(), &entry, &want)?;
+    let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
+    let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
+    let mut watch = Watch::new(call, story, gate);
+    let mut kept = Kept::default();
+    let answered = loop {
+        match plan.next(clock::now()) {
+            Next::Try(candidate) => {
+                if ask_one(gateway, running, &asking, &mut watch, &mut plan, candidate, &mut kept)? {
+                    break Ok(());
+                }
+            }
+            Next::Wait(time) => watch.rest(time)?,
+            Next::Exhausted(told) => break answer::give_up(&mut watch, &plan, told, kept),
+        }
+    };
+    watch.story.plan(&plan);
+    answered
+}
+
+/// Asks one provider, again after a repair, and passes its answer on; `false`: it failed and the next may be asked.
+fn ask_one<'a>(
+    gateway: &Gateway,
+    running: &'a Running,
+    asking: &Asking<'_>,
+    watch: &mut Watch<'_, '_>,
+    plan: &mut Plan<'a>,
+    mut candidate: Candidate<'a>,
+    kept: &mut Kept,
+) -> Result<bool, Stop> {
+    let mut cut_thinking = false;
+    loop {
+        let origin = running.origin(candidate.provider)?;
+        let failed = match asking.attempt(watch, &candidate, origin, cut_thinking) {
+            Ok(Outcome::Failed(failed)) => failed,
+            Ok(Outcome::Whole(whole)) => {
+                plan.succeeded(&candidate, clock::now());
+                answer::whole(watch, plan, &whole)?;
+                return Ok(true);
+            }
+            Ok(Outcome::Stream(committed)) => {
+                plan.succeeded(&candidate, clock::now());
+                // A probe is over once there is content: nobody waits for the end of this answer.
+                drop(candidate);
+                answer::stream(watch, plan, &gateway.upstreams, asking.asked, committed)?;
+                return Ok(true);
+            }
+            Err(stop) => {
+                watch.story.plan(plan);
+                return Err(stop);
+            }
+        };
+        gateway.tell_failure(watch.story.id(), candidate.provider, &failed);
+        if let Some(gate) = &mut watch.gate {
+            gate.restart();
+        }
+        let Failed { failure, repair, said, .. } = failed;
+        kept.keep(plan.attempts().len().saturating_sub(1), said);
+        let now = clock::now();
+        let repair = repair.filter(|r| !asking.was_repaired(&candidate, *r, cut_thinking));
+        let Some(repair) = repair else {
+            plan.failed(&candidate, &failure, now);
+            return Ok(false);
+        };
+        cut_thinking |= repair == Repair::CutThinking;
+        match plan.repaired(candidate, &failure, repair.remembered(), now) {
+            Some(again) => candidate = again,
+            None => return Ok(false),
+        }
+    }
+}
+
+fn plan<'a>(
+    gateway: &Gateway,
+    running: &'a Running,
+    home: &'static Home,
+    entry: &Entry,
+    want: &Want<'a>,
+) -> Result<Plan<'a>, Error> {
+    let mut chooser = gateway.choosers.of(home);
+    route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, clock::now())
+}
+
+/// The session that a request belongs to: the client's header first, then what its body says, then our own header.
+fn session<'a>(head: &'a Head, ask: &Ask<'a>) -> Option<Cow<'a, str>> {
+    let header = |name| head.get(name).map(str::trim).filter(|id| !id.is_empty()).map(Cow::Borrowed);
+    header("x-claude-code-session-id").or_else(|| ask.session()).or_else(|| header("x-pointsman-session"))
+}
+
+fn want<'a>(ask: &'a Ask<'_>, session: Option<&str>) -> Want<'a> {
+    Want {
+        model: &ask.model,
+        surface: Surface::Anthropic,
+        session: session.map(route::session_hash),
+        new_turn: session.is_some() && ask.new_turn(),
+        cache_ttl: if session.is_some() && ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES },
+        input_bytes: ask.body.len(),
+        context_needed: None,
+        window: capability::window,
+    }
+}
+
+/// How long an upstream's prompt cache lives without use, by default and with `"ttl": "1h"`.
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const AN_HOUR: Duration = Duration::from_secs(3600);

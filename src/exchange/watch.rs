@@ -1,0 +1,173 @@
+//! What is looked at while an upstream is awaited: whether the client is still there, whether a deadline is over, whether
+//! a keep-alive is due.
+//!
+//! One place for all waits of a request, called at every tick. Reads and writes no upstream.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use super::attempt::Stop;
+use super::story::Story;
+use crate::clock;
+use crate::config::snapshot::Timeouts;
+use crate::edge::Call;
+use crate::error::Class;
+use crate::gate::{Gate, Step};
+use crate::limits::TICK;
+use crate::reply;
+use crate::wire::anthropic::fault::PING;
+
+/// Why a wait ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The client went away.
+    Gone,
+    /// A deadline of the attempt.
+    Late(Class),
+}
+
+impl From<Over> for Stop {
+    /// For waits that have no deadline of their own.
+    fn from(_: Over) -> Self {
+        Self::Gone
+    }
+}
+
+/// The deadlines of one attempt.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    limits: Timeouts,
+    streams: bool,
+    begun: Instant,
+    /// When the request was sent, or a byte last came; `None`: still connecting, which has a deadline of its own.
+    last: Cell<Option<Instant>>,
+    /// Whether any byte of the body came.
+    heard: bool,
+    /// Whether the answer was committed.
+    committed: bool,
+}
+
+impl Patience {
+    /// An attempt begins. A whole answer is bounded by its total time only; a stream by the time to its first byte, by
+    /// silences, and until its first content by the total time as well.
+    pub fn new(limits: Timeouts, streams: bool) -> Self {
+        let now = clock::now();
+        Self { limits, streams, begun: now, last: Cell::new(None), heard: false, committed: false }
+    }
+
+    /// When the connection must stand.
+    pub fn connect_by(&self) -> Instant {
+        self.begun + self.limits.connect.min(self.limits.total)
+    }
+
+    /// The request is about to be sent.
+    pub fn sent(&self) {
+        self.last.set(Some(clock::now()));
+    }
+
+    /// Bytes of the answer's body came.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard = true;
+        self.last.set(Some(now));
+    }
+
+    /// The answer is committed: a stream may now take its time.
+    pub fn committed(&mut self) {
+        self.committed = true;
+    }
+
+    /// The deadline that is over, if one is.
+    fn over(&self, now: Instant) -> Option<Class> {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if since(self.begun) >= self.limits.total && !(self.streams && self.committed) {
+            return Some(Class::Total);
+        }
+        let silent = self.last.get().map_or(Duration::ZERO, since);
+        match (self.streams, self.heard) {
+            (true, false) if silent >= self.limits.first_byte => Some(Class::FirstByte),
+            (true, true) if silent >= self.limits.idle => Some(Class::Idle),
+            _ => None,
+        }
+    }
+}
+
+/// The client's side of a wait.
+pub struct Watch<'w, 'c> {
+    /// The client.
+    pub call: &'w mut Call<'c>,
+    /// The story so far.
+    pub story: &'w mut Story,
+    /// When the answer is committed. `None`: the client wants a whole answer, and no keep-alive can be sent.
+    pub gate: Option<Gate>,
+    looked: Instant,
+}
+
+impl<'w, 'c> Watch<'w, 'c> {
+    /// Over a client that wants its answer streamed if there is a gate.
+    pub fn new(call: &'w mut Call<'c>, story: &'w mut Story, gate: Option<Gate>) -> Self {
+        Self { call, story, gate, looked: clock::now() }
+    }
+
+    /// A tick went by without a byte. `between`: a keep-alive may stand here.
+    pub fn tick(&mut self, patience: &Patience, between: bool) -> Result<(), Over> {
+        let now = clock::now();
+        self.look(now)?;
+        if let Some(class) = patience.over(now) {
+            return Err(Over::Late(class));
+        }
+        self.silence(between)
+    }
+
+    /// Bytes came. Looks after the client seldom enough to cost nothing, and often enough to cancel in time.
+    pub fn busy(&mut self, now: Instant) -> Result<(), Over> {
+        if now.saturating_duration_since(self.looked) < TICK {
+            return Ok(());
+        }
+        self.look(now)
+    }
+
+    /// Waits, for the sake of a provider that is to be left alone for `time`.
+    pub fn rest(&mut self, time: Duration) -> Result<(), Over> {
+        let until = clock::now() + time;
+        loop {
+            self.look(clock::now())?;
+            self.silence(true)?;
+            let left = until.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            crate::runtime::home::wait(self.call.home(), left.min(TICK));
+        }
+    }
+
+    /// Bytes of a committed stream came: the silence is over.
+    pub fn heard(&mut self) {
+        let elapsed = self.story.elapsed();
+        if let Some(gate) = &mut self.gate {
+            gate.hear(&[], true, elapsed);
+        }
+    }
+
+    fn look(&mut self, now: Instant) -> Result<(), Over> {
+        self.looked = now;
+        if self.call.is_gone() { Err(Over::Gone) } else { Ok(()) }
+    }
+
+    fn silence(&mut self, between: bool) -> Result<(), Over> {
+        let elapsed = self.story.elapsed();
+        let Some(gate) = &mut self.gate else { return Ok(()) };
+        match gate.silence(elapsed, between) {
+            Step::HeadAndPing => {
+                self.call.begin(200, &reply::early_lines(self.story.id()));
+                self.story.answered(200, 0);
+                self.ping()
+            }
+            Step::Ping => self.ping(),
+            Step::Hold | Step::Commit { .. } | Step::Pass => Ok(()),
+        }
+    }
+
+    fn ping(&mut self) -> Result<(), Over> {
+        self.call.piece(PING).map_err(|_| Over::Gone)
+    }
+}

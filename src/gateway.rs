@@ -1,0 +1,308 @@
+//! The gateway as a service on the edge: what runs now, what outlives a reload, and which endpoint a request means.
+//!
+//! ```text
+//!   Gateway ── running: ArcSwap ──▶ Running { snapshot, keys, table, origins }      one per loaded configuration
+//!      └── upstreams, health, choosers, log                                         kept across reloads
+//! ```
+//!
+//! A request keeps the [`Running`] that it began with. What happens to a request for a model is [`crate::exchange`]'s.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::auth::{self, Caller, Carriers, Context, Keys};
+use crate::clock;
+use crate::config::Snapshot;
+use crate::config::snapshot::{Base, Kind as Type, Provider};
+use crate::edge::routes::{Endpoint, Route, Surface, route};
+use crate::edge::{Call, Service, host};
+use crate::error::{Error, Kind, Stage};
+use crate::exchange::{Failed, exchange};
+use crate::log::Queue;
+use crate::models;
+use crate::reply;
+use crate::route::select::mix;
+use crate::route::{Chooser, Registry, Table};
+use crate::runtime::Locals;
+use crate::upstream::{Origin, Upstreams};
+use crate::wire::anthropic::Call as Which;
+
+/// One loaded configuration, ready for requests.
+pub struct Running {
+    /// What was loaded.
+    pub snapshot: Snapshot,
+    /// The providers as routing sees them.
+    pub table: Table,
+    keys: Keys,
+    /// As the snapshot's accounts and their providers.
+    origins: Vec<Vec<Arc<Origin>>>,
+    /// Whether the listener can be reached from this machine only.
+    loopback: bool,
+}
+
+/// The service. One per process.
+pub struct Gateway {
+    running: ArcSwap<Running>,
+    /// Connections to providers.
+    pub upstreams: Upstreams,
+    /// Each worker's weight counters.
+    pub choosers: Locals<Chooser>,
+    /// Where records and notices go.
+    pub log: Queue,
+    /// `via` of what is sent to servers that could be gateways themselves.
+    pub via: String,
+    registry: Arc<Registry>,
+    place: Place,
+    /// The last reload's mistakes; empty: it succeeded.
+    reload: ArcSwap<String>,
+    draining: AtomicBool,
+    seed: u64,
+    requests: AtomicU64,
+}
+
+/// Where things are that no configuration says.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The address that the gateway listens on.
+    pub listen: SocketAddr,
+    /// Where the bundled mock of this process listens.
+    pub mock: Option<SocketAddr>,
+}
+
+impl Running {
+    fn new(snapshot: Snapshot, upstreams: &Upstreams, registry: &Arc<Registry>, place: Place) -> Self {
+        let origin = |p: &Provider| {
+            let base = match (p.kind, place.mock) {
+                (Type::Mock, Some(mock)) => mock_base(mock),
+                _ => p.base.clone(),
+            };
+            upstreams.origin(&base, p.proxy.as_ref(), p.ca_file.as_deref())
+        };
+        let origins = snapshot.accounts.iter().map(|a| a.providers.iter().map(origin).collect()).collect();
+        let table = Table::new(&snapshot, registry);
+        let keys = Keys::new(&snapshot);
+        Self { table, keys, origins, loopback: place.listen.ip().is_loopback(), snapshot }
+    }
+
+    /// Where a provider of the snapshot is asked.
+    pub fn origin(&self, provider: &Provider) -> Result<&Arc<Origin>, Error> {
+        let accounts = self.snapshot.accounts.iter().zip(&self.origins);
+        accounts
+            .flat_map(|(account, origins)| account.providers.iter().zip(origins))
+            .find_map(|(p, origin)| std::ptr::eq(p, provider).then_some(origin))
+            .ok_or_else(|| Error::new(Stage::Route, Kind::Internal, "the provider is of another configuration"))
+    }
+}
+
+fn mock_base(mock: SocketAddr) -> Base {
+    Base { tls: false, host: mock.ip().to_string(), port: mock.port(), path: "/v1".to_owned() }
+}
+
+impl Gateway {
+    /// A gateway over a first configuration.
+    pub fn new(snapshot: Snapshot, place: Place, log: Queue) -> Self {
+        let seed = mix(clock::unix_micros(), u64::from(std::process::id()));
+        let upstreams = Upstreams::default();
+        let registry = Arc::new(Registry::new(clock::now()));
+        let running = Running::new(snapshot, &upstreams, &registry, place);
+        log.set_access(running.snapshot.log.access);
+        let mut worker = 0;
+        Self {
+            running: ArcSwap::from_pointee(running),
+            upstreams,
+            choosers: Locals::new(|| {
+                worker += 1;
+                Chooser::new(mix(seed, worker))
+            }),
+            log,
+            via: format!("1.1 pm-{seed:016x}"),
+            registry,
+            place,
+            reload: ArcSwap::from_pointee(String::new()),
+            draining: AtomicBool::new(false),
+            seed,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// What runs now; a request keeps it to its end.
+    pub fn running(&self) -> Arc<Running> {
+        self.running.load_full()
+    }
+
+    /// What runs now, for a moment.
+    pub fn now(&self) -> Guard<Arc<Running>> {
+        self.running.load()
+    }
+
+    /// Swaps the configuration; requests under way end with the old one.
+    pub fn load(&self, snapshot: Snapshot) {
+        let running = Running::new(snapshot, &self.upstreams, &self.registry, self.place);
+        self.log.set_access(running.snapshot.log.access);
+        self.running.store(Arc::new(running));
+        self.reload.store(Arc::new(String::new()));
+    }
+
+    /// A reload failed: what runs goes on, and `/readyz` tells.
+    pub fn keep(&self, mistakes: String) {
+        self.reload.store(Arc::new(mistakes));
+    }
+
+    /// No new work is wanted: `/readyz` says so.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// A new id for a request, unique over processes.
+    pub fn request_id(&self) -> String {
+        let n = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("req_pm{:016x}{n:06x}", mix(self.seed, n))
+    }
+
+    /// Who is calling.
+    pub fn caller(&self, running: &Running, call: &Call<'_>, surface: Surface) -> Result<Caller, Error> {
+        let head = &call.head;
+        let header = |name: &str| head.get(name);
+        let carriers = Carriers { header: &header, query_key: None };
+        let context = Context {
+            surface,
+            loopback_listener: running.loopback,
+            peer_loopback: call.peer().ip().to_canonical().is_loopback(),
+            forwarded: head.get("forwarded").is_some() || head.get("x-forwarded-for").is_some(),
+        };
+        auth::caller(&running.keys, &carriers, context, clock::unix_seconds())
+    }
+
+    /// Refuses a request that this very gateway has sent.
+    pub fn refuse_loops(&self, call: &Call<'_>) -> Result<(), Error> {
+        let came_round = call.head.fields.has_token("via", &self.via);
+        if !came_round {
+            return Ok(());
+        }
+        let message = "the request came round to this gateway again: a provider's `base_url` leads back to it";
+        Err(Error::new(Stage::Route, Kind::Loop, message))
+    }
+
+    /// Tells the log of a failed attempt.
+    pub fn tell_failure(&self, id: &str, provider: &Provider, failed: &Failed) {
+        let Failed { failure, detail, .. } = failed;
+        self.log.notice(log::Level::Info, format!("{id} {}: {} ({detail})", provider.stable, failure.class.word()));
+    }
+
+    fn serve_own(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
+        match endpoint {
+            Endpoint::Messages => exchange(self, call, Which::Messages),
+            Endpoint::CountTokens => exchange(self, call, Which::CountTokens),
+            Endpoint::Hello => drop(reply::hello(call)),
+            Endpoint::Healthz => drop(reply::json(call, 200, &self.request_id(), r#"{"status":"ok"}"#)),
+            Endpoint::Readyz => self.readyz(call),
+            Endpoint::Models | Endpoint::Model(_) => self.models(call, surface, endpoint)?,
+            Endpoint::Later => return Err(not_offered(call.head.path())),
+        }
+        Ok(())
+    }
+
+    fn models(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
+        let running = self.now();
+        let caller = self.caller(&running, call, surface)?;
+        let list = models::offered(&running.snapshot, &caller);
+        let head = &call.head;
+        let anthropic = head.get("anthropic-version").is_some() || head.get("x-api-key").is_some();
+        let anthropic = anthropic || head.path().starts_with("/anthropic/");
+        let body = match endpoint {
+            Endpoint::Model(id) => models::one(&list, id, anthropic)?,
+            _ => models::page(&list, head.query(), anthropic)?,
+        };
+        reply::json(call, 200, &self.request_id(), &body).ok();
+        Ok(())
+    }
+
+    fn readyz(&self, call: &mut Call<'_>) {
+        let running = self.now();
+        let usable = running.table.usable(&running.snapshot, clock::now());
+        let draining = self.draining.load(Ordering::Relaxed);
+        let status = if usable == 0 || draining { 503 } else { 200 };
+        let body = serde_json::json!({
+            "status": match (draining, usable) {
+                (true, _) => "draining",
+                (false, 0) => "no usable provider",
+                (false, _) => "ready",
+            },
+            "usable_providers": usable,
+            "configuration": running.snapshot.source.as_ref().map(|path| path.display().to_string()),
+            "last_reload": match self.reload.load().as_str() { "" => "ok", mistakes => mistakes },
+        });
+        reply::json(call, status, &self.request_id(), &body.to_string()).ok();
+    }
+}
+
+impl Service for Gateway {
+    fn serve(&self, call: &mut Call<'_>) {
+        let head = Arc::clone(&call.head);
+        let (surface, endpoint) = match route(head.method, head.path()) {
+            Route::To(surface, endpoint) => (surface, Ok(endpoint)),
+            Route::WrongMethod(surface, methods) => (surface, Err(wrong_method(methods))),
+            Route::Unknown(surface) => (surface, Err(unknown(head.path()))),
+        };
+        let allowed = {
+            let running = self.now();
+            let server = &running.snapshot.server;
+            host::check(&head, &server.allowed_hosts, &server.allowed_origins)
+        };
+        let served = allowed.and(endpoint).and_then(|endpoint| self.serve_own(call, surface, endpoint));
+        if let Err(error) = served {
+            reply::refuse(call, surface, &error, &self.request_id()).ok();
+        }
+    }
+
+    fn panicked(&self, call: &mut Call<'_>) {
+        let id = self.request_id();
+        let place = PANICKED_AT.take().unwrap_or_default();
+        self.log.notice(log::Level::Error, format!("{id} panicked {place}: this request ended, the others go on"));
+        let surface = match route(call.head.method, call.head.path()) {
+            Route::To(surface, _) | Route::WrongMethod(surface, _) | Route::Unknown(surface) => surface,
+        };
+        let message = "the gateway has a defect, which ended this request; its log says where";
+        reply::refuse(call, surface, &Error::new(Stage::Edge, Kind::Internal, message), &id).ok();
+    }
+
+    fn refusal(&self, error: &Error) -> Vec<u8> {
+        reply::refusal(error, &self.request_id())
+    }
+}
+
+/// Keeps where a panic happened for the log, instead of printing it in the middle of everything.
+pub fn note_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!("at {}:{}", at.file(), at.line())).unwrap_or_default();
+        PANICKED_AT.set(Some(place));
+    }));
+}
+
+thread_local! {
+    // Set by the hook and read where the panic is caught, with no wait between.
+    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn wrong_method(methods: &'static str) -> Error {
+    Error::new(Stage::Edge, Kind::Method(methods), format!("this path takes {methods}"))
+}
+
+fn unknown(path: &str) -> Error {
+    let shown: String = path.chars().filter(|c| !c.is_control()).take(LONGEST_PATH).collect();
+    let message = format!("there is no `{shown}` here; Claude Code wants a base URL that ends in /anthropic");
+    Error::new(Stage::Edge, Kind::NotFound, message)
+}
+
+fn not_offered(path: &str) -> Error {
+    let shown: String = path.chars().filter(|c| !c.is_control()).take(LONGEST_PATH).collect();
+    Error::new(Stage::Edge, Kind::NotOffered, format!("`{shown}` is not offered by this version"))
+}
+
+/// Of a path in a message.
+const LONGEST_PATH: usize = 120;
+

@@ -1,0 +1,126 @@
+//! Answers of the gateway: refusals in each surface's format, and the header lines that every answer carries.
+//!
+//! The status is the error's own and the wording of bodies is `wire/*/fault.rs`'s; here both meet the connection.
+
+use crate::edge::call::Gone;
+use crate::edge::routes::Surface;
+use crate::edge::{Call, Method};
+use crate::error::{Error, Kind};
+use crate::http::{Fields, Lines, status};
+use crate::wire::{anthropic, fault};
+
+/// Refuses a request, if nothing of an answer was sent yet.
+pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, id: &str) -> Result<(), Gone> {
+    if call.is_answered() {
+        return Ok(());
+    }
+    let lines = refusal_lines(surface, error, id);
+    call.reply(error.kind.status(), &lines, &body(surface, error, id))
+}
+
+/// A whole answer to what could not be read as a request; nobody knows its surface, so it is in Anthropic's format.
+pub fn refusal(error: &Error, id: &str) -> Vec<u8> {
+    let status = error.kind.status();
+    let body = body(Surface::Anthropic, error, id);
+    let mut out = format!("HTTP/1.1 {status} {}\r\n", status::phrase(status)).into_bytes();
+    out.extend_from_slice(refusal_lines(Surface::Anthropic, error, id).as_bytes());
+    out.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(&body);
+    out
+}
+
+/// Answers with a JSON text of the gateway's own.
+pub fn json(call: &mut Call<'_>, status: u16, id: &str, body: &str) -> Result<(), Gone> {
+    let mut lines = Lines::new();
+    lines.push("content-type", JSON);
+    lines.push(id_name(Surface::Anthropic), id);
+    call.reply(status, &lines, body.as_bytes())
+}
+
+/// Answers `HEAD /` and the like: somebody is there.
+pub fn hello(call: &mut Call<'_>) -> Result<(), Gone> {
+    let mut lines = Lines::new();
+    lines.push("content-type", "text/plain; charset=utf-8");
+    let body: &[u8] = if call.head.method == Method::Head { b"" } else { b"pointsman\n" };
+    call.reply(200, &lines, body)
+}
+
+fn refusal_lines(surface: Surface, error: &Error, id: &str) -> Lines {
+    let mut lines = Lines::new();
+    lines.push("content-type", JSON);
+    lines.push(id_name(surface), id);
+    if let Kind::Method(methods) = error.kind {
+        lines.push("allow", methods);
+    }
+    if let Some(seconds) = error.retry_after {
+        lines.push_number("retry-after", seconds);
+    }
+    if error.kind.is_final() {
+        lines.push("x-should-retry", "false");
+    }
+    lines
+}
+
+fn body(surface: Surface, error: &Error, id: &str) -> Vec<u8> {
+    let status = error.kind.status();
+    match surface {
+        Surface::Anthropic => anthropic::fault::body(error, id),
+        Surface::OpenAi => fault::openai(status, &error.message),
+        Surface::Gemini | Surface::Vertex => fault::google(status, &error.message),
+        Surface::Bedrock => fault::bedrock(&error.message),
+        Surface::Own => fault::own(&error.message),
+    }
+}
+
+/// What an answer's head says of its way.
+pub struct Way<'w> {
+    /// Our id.
+    pub id: &'w str,
+    /// Who answered.
+    pub provider: &'w str,
+    /// As which model.
+    pub model: &'w str,
+    /// Every attempt.
+    pub attempts: &'w str,
+    /// What was lost on the way there; empty: nothing.
+    pub loss: &'w str,
+    /// Own time up to the upstream's request, in microseconds.
+    pub overhead_us: u64,
+}
+
+/// The lines of an answer that comes from an upstream. Of the upstream's own only those cross that are about this answer:
+/// its limits, ids and connection are the gateway's matter.
+pub fn lines(way: &Way<'_>, upstream: &Fields) -> Lines {
+    let mut lines = Lines::new();
+    for name in CROSSING {
+        if let Some(value) = upstream.get(name) {
+            lines.push(name, value);
+        }
+    }
+    lines.push("request-id", way.id);
+    lines.push("x-pointsman-provider", way.provider);
+    lines.push("x-pointsman-model", way.model);
+    lines.push("x-pointsman-attempts", way.attempts);
+    if !way.loss.is_empty() {
+        lines.push("x-pointsman-loss", way.loss);
+    }
+    lines.push_number("x-pointsman-overhead-us", way.overhead_us);
+    lines
+}
+
+/// The lines of a stream's head that goes out before anybody has answered.
+pub fn early_lines(id: &str) -> Lines {
+    let mut lines = Lines::new();
+    lines.push("content-type", "text/event-stream; charset=utf-8");
+    lines.push("cache-control", "no-cache");
+    lines.push("request-id", id);
+    lines
+}
+
+fn id_name(surface: Surface) -> &'static str {
+    if surface == Surface::Anthropic { "request-id" } else { "x-request-id" }
+}
+
+const JSON: &str = "application/json";
+/// An upstream's lines that reach the client.
+const CROSSING: [&str; 5] = ["content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"];
