@@ -353,6 +353,11 @@ def machine():
     return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB, Linux {os.uname().release}"
 
 
+def command():
+    """The command line of this run, without the way to it."""
+    return " ".join(["scripts/" + pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
 def today():
     """The date, UTC."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -169,7 +169,8 @@ class Reader(asyncio.Protocol):
             self.gap = max(self.gap, now - self.last)
         self.last = now
         self.got += data
-        if self.got.endswith(b"0\r\n\r\n") and not self.closed.done():
+        refused = not self.got.startswith(b"HTTP/1.1 200"[: len(self.got)])
+        if (refused or self.got.endswith(b"0\r\n\r\n")) and not self.closed.done():
             self.closed.set_result(True)
 
     def connection_lost(self, error):
