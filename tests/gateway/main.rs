@@ -8,5 +8,4 @@ mod gate;
 mod keys;
 mod named;
 mod process;
-mod stress;
 mod support;
