@@ -108,6 +108,55 @@ fn a_provider_with_a_key_of_the_gateway_is_refused_also_from_the_environment() {
     assert!(mistakes_of(keys, &env).contains("virtual_keys[0].key: is also in `ANTHROPIC_API_KEY`"));
 }
 
+#[test]
+fn a_damaged_file_is_told_and_never_ends_the_process() {
+    let whole = fs::read_to_string(folder().join("full.yaml")).unwrap();
+    let lines: Vec<&str> = whole.lines().filter(|l| !l.trim_start().starts_with('#')).collect();
+    let strange = [
+        "${",
+        "}",
+        "\t",
+        ": ",
+        "- ",
+        "\"",
+        "*x",
+        "&x",
+        "<<: *x",
+        "é",
+        "\u{0}",
+        "9999999999999999999999",
+        "[",
+        "~",
+        "|",
+    ];
+    // A fixed sequence of numbers (Knuth's generator), so that a failure comes again.
+    let mut state = 1_u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % n
+    };
+    for _ in 0..300 {
+        let mut damaged: Vec<String> = lines.iter().map(|l| (*l).to_owned()).collect();
+        for _ in 0..=below(3) {
+            let at = below(damaged.len());
+            match below(4) {
+                0 => drop(damaged.remove(at)),
+                1 => damaged[at].insert_str(0, strange[below(strange.len())]),
+                2 => damaged[at].push_str(strange[below(strange.len())]),
+                _ => {
+                    let other = below(damaged.len());
+                    damaged.swap(at, other);
+                }
+            }
+        }
+        let text = damaged.join("\r\n");
+        match config::from_text("f", &text, &everything_set()) {
+            Ok(snapshot) => assert!(config::describe(&snapshot).contains("account"), "{text}"),
+            Err(mistakes) => assert!(!mistakes.list.is_empty(), "{text}"),
+        }
+    }
+}
+
 // ---- What loads ----
 
 #[test]
@@ -477,11 +526,13 @@ fn folder() -> PathBuf {
 
 fn example(name: &str) -> Snapshot {
     let text = fs::read_to_string(folder().join(name)).unwrap();
-    let mut env = Given::new();
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SECOND_API_KEY", "DEV_KEY"] {
-        env = env.with_var(name, &format!("the value of {name}").replace(' ', "-"));
-    }
-    load(&text, &env)
+    load(&text, &everything_set())
+}
+
+/// Every variable that an example names.
+fn everything_set() -> Given {
+    let names = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SECOND_API_KEY", "DEV_KEY"];
+    names.iter().fold(Given::new(), |env, name| env.with_var(name, &format!("the-value-of-{name}")))
 }
 
 fn said(output: &Output) -> String {
