@@ -29,7 +29,7 @@ pub struct Options {
     /// The model as a client would name it: a name, PROVIDER/MODEL, or an alias
     #[arg(value_name = "MODEL")]
     model: String,
-    /// The configuration file [default: $POINTSMAN_CONFIG, else the first of the usual places]
+    /// The configuration file [default: that of the environment, else the first of the usual places]
     #[arg(long, value_name = "F")]
     config: Option<PathBuf>,
     /// As the virtual key with this id (never the key itself)
@@ -38,8 +38,8 @@ pub struct Options {
     /// As a request of this session, which stays with one provider
     #[arg(long, value_name = "S")]
     session: Option<String>,
-    /// As a request of this class: main, background, subagent, web_search, compaction, title
-    #[arg(long, value_name = "C")]
+    /// As a request of this class, one of [`CLASSES`].
+    #[arg(long, value_name = "C", help = CLASS_HELP)]
     class: Option<String>,
     /// As a conversation of so many tokens, which needs a window that holds it
     #[arg(long, value_name = "N")]
@@ -139,7 +139,7 @@ fn want<'a>(question: &Question<'a>) -> Want<'a> {
         surface: Surface::Anthropic,
         session: question.session.map(session_hash),
         new_turn: true,
-        cache_ttl: Duration::from_secs(300),
+        cache_ttl: Duration::from_mins(5),
         input_bytes: 0,
         context_needed: question.input_tokens,
         window: question.window,
@@ -403,6 +403,8 @@ fn now_unix() -> i64 {
     i64::try_from(clock::unix_micros() / 1_000_000).unwrap_or(i64::MAX)
 }
 
+const CLASS_HELP: &str =
+    "As a request of this class: main, background, subagent, web_search, compaction, title";
 const HERE: &str = "pointsman.yaml";
 /// The classes of requests that rules tell apart.
 const CLASSES: [&str; 6] = ["main", "background", "subagent", "web_search", "compaction", "title"];
