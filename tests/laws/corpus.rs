@@ -9,7 +9,6 @@ use serde_json::Value;
 pub struct Exchange {
     /// Folder, case and number, for a failure's message.
     pub name: String,
-    pub api: String,
     pub status: u16,
     pub request: Vec<u8>,
     pub answer: Answer,
@@ -33,7 +32,6 @@ pub fn exchanges(folders: &[&str]) -> Vec<Exchange> {
                 let response = call["response"].as_str().unwrap();
                 found.push(Exchange {
                     name: format!("{folder}/{}/{response}", case.file_name().unwrap().to_str().unwrap()),
-                    api: call["api"].as_str().unwrap().to_owned(),
                     status: u16::try_from(call["status"].as_u64().unwrap()).unwrap(),
                     request: file("request"),
                     answer: answer(response, file("response")),
@@ -75,13 +73,13 @@ pub fn streams() -> Vec<(String, Vec<u8>)> {
 
 /// Whole answers of the dialect that are no refusals.
 pub fn replies() -> Vec<(String, Vec<u8>)> {
-    let whole =
-        dialect().into_iter().filter(|exchange| exchange.status == 200 && exchange.api != "count_tokens");
+    let whole = dialect().into_iter().filter(|exchange| exchange.status == 200);
     let whole = whole.filter_map(|exchange| match exchange.answer {
         Answer::Whole(bytes) => Some((exchange.name, bytes)),
         Answer::Stream(_) => None,
     });
-    whole.collect()
+    // Counts of tokens and answers of the old completion API are no messages.
+    whole.filter(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["type"] == "message").collect()
 }
 
 /// Refusals of every provider: name, status, body.
