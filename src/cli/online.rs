@@ -60,7 +60,7 @@ fn one(provider: &Provider, credential: Option<&Credential>) -> Result<String, S
             Err(ureq::Error::Tls(e)) => last = format!("TLS: {e}"),
             Err(ureq::Error::Rustls(e)) => last = format!("TLS: {e}"),
             Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::InvalidData => {
-                last = format!("TLS: {e}")
+                last = format!("TLS: {e}");
             }
             Err(e) => return Err(failure(&e, provider)),
         }

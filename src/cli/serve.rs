@@ -54,12 +54,7 @@ pub struct Options {
 
 /// Runs the gateway until a signal ends it.
 pub fn run(options: &Options) -> ExitCode {
-    if let Err(error) = simple_logger::SimpleLogger::new()
-        .with_level(options.log_level)
-        .with_module_level("may", log::LevelFilter::Warn)
-        .with_utc_timestamps()
-        .init()
-    {
+    if let Err(error) = simple_logger::SimpleLogger::new().with_level(options.log_level).with_module_level("may", log::LevelFilter::Warn).with_utc_timestamps().init() {
         return failed(error);
     }
     let (snapshot, passed_over) = match first_load(options) {
@@ -176,10 +171,7 @@ impl Serving {
         let mut new = load_for(path, &System, self.listen).map_err(|mistakes| mistakes.to_string())?;
         new.server.listen = old.server.listen;
         if !old.keys.is_empty() && new.keys.is_empty() && !self.listener.address.ip().is_loopback() {
-            return Err(
-                "virtual_keys: the last key cannot be removed while the gateway listens beyond loopback"
-                    .to_owned(),
-            );
+            return Err("virtual_keys: the last key cannot be removed while the gateway listens beyond loopback".to_owned());
         }
         match &new.server.tls {
             Some(files) => self.tls.store(Some(tls::load(&files.cert, &files.key)?)),
@@ -280,8 +272,7 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
     };
     let mut text = format!("pointsman {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&describe(snapshot));
-    let mocked =
-        snapshot.accounts.iter().flat_map(|a| &a.providers).any(|p| p.kind == Kind::Mock && p.enabled);
+    let mocked = snapshot.accounts.iter().flat_map(|a| &a.providers).any(|p| p.kind == Kind::Mock && p.enabled);
     if mocked {
         text.push_str("note: the bundled mock is a provider here: it plays a model, and nothing it says comes from one\n");
     }
@@ -296,9 +287,7 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            format!(
-                "cannot listen on {address}: another program does; use --listen or server.listen for another port"
-            )
+            format!("cannot listen on {address}: another program does; use --listen or server.listen for another port")
         }
         _ => format!("cannot listen on {address}: {error}"),
     }

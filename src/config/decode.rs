@@ -233,24 +233,18 @@ impl Decoder<'_> {
         } else {
             return self.record(node, &UNTYPED, path);
         }
-        self.only_id(node, path)
+        Some(self.only_id(node, path))
     }
 
     /// A provider whose type is not served: its id, so that what refers to it is not told as well.
-    fn only_id(&mut self, node: &Node, path: &str) -> Option<Record> {
+    fn only_id(&self, node: &Node, path: &str) -> Record {
         let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n, text)));
         let items = id.map(|(node, text)| {
             let raw = written(node);
             ("id", Item { at: node.at, path: join(path, "id"), raw, value: Value::Text(text) })
         });
         let path = path.to_owned();
-        Some(Record {
-            at: node.at,
-            path,
-            kind: None,
-            items: items.into_iter().collect(),
-            bad: vec!["type", "id"],
-        })
+        Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] }
     }
 
     /// The text of a single value without noting anything.
@@ -308,8 +302,8 @@ impl Decoder<'_> {
             Shape::Whole(min, max) => value::whole(text, *min, *max).map(|n| Value::Whole(Some(n))),
             Shape::Auto(_, _) if text == "auto" => Ok(Value::Whole(None)),
             Shape::Auto(min, max) => {
-                let number = value::whole(text, *min, *max)
-                    .map_err(|e| e.replace("expected a", "expected `auto` or a"));
+                let number =
+                    value::whole(text, *min, *max).map_err(|e| e.replace("expected ", "expected `auto` or "));
                 number.map(|n| Value::Whole(Some(n)))
             }
             Shape::Weight => value::weight(text).map(Value::Weight),
@@ -659,4 +653,4 @@ static TYPE_SYNONYMS: &[(&str, &str)] = &[
 const ID: &str = "up to 128 characters without line breaks or outer spaces";
 const NAME: &str = "letters, digits, `.`, `_`, `-`, up to 128";
 const LONGEST_ID: usize = 128;
-const LONGEST_PERIOD: Duration = Duration::from_secs(3660 * 86_400);
+const LONGEST_PERIOD: Duration = Duration::from_hours(3660 * 24);

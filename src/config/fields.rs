@@ -209,8 +209,8 @@ static RATE_LIMIT: Table = Table {
     groups: &[&[
         Field::new("level", Word(LEVELS), "What it counts.").required(),
         Field::new("id", Text, "Whose.").required(),
-        Field::new("requests", Whole(1, u64::MAX >> 12), "Requests per period."),
-        Field::new("tokens", Whole(1, u64::MAX >> 12), "Tokens per period."),
+        Field::new("requests", Whole(1, TRILLION), "Requests per period."),
+        Field::new("tokens", Whole(1, TRILLION), "Tokens per period."),
         Field::new("period", Span(1_000, 31 * DAY), "Length of the period; 1m if absent."),
         Field::new("concurrent", Whole(1, 1_000_000), "Requests at once."),
     ]],
@@ -359,6 +359,8 @@ pub fn type_of(word: &str) -> Option<&'static Type> {
     TYPES.iter().find(|t| t.word == word)
 }
 
+/// More requests or tokens than anyone has in a month.
+const TRILLION: u64 = 1_000_000_000_000;
 const KIB: u64 = 1024;
 /// Longest wait that may be configured; may's timers end at 24 days, and no request is worth a day.
 const DAY: u64 = 86_400_000;

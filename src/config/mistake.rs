@@ -96,7 +96,9 @@ impl Sink {
     pub fn finish(self, file: &str) -> Result<Vec<String>, Mistakes> {
         let Self { mut list, mut warnings, secrets } = self;
         if list.is_empty() {
-            warnings.iter_mut().for_each(|w| scrub(w, &secrets));
+            for warning in &mut warnings {
+                scrub(warning, &secrets);
+            }
             return Ok(warnings);
         }
         for mistake in &mut list {

@@ -67,8 +67,9 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         | Shape::Timezone
         | Shape::Address => json!({ "type": "string" }),
         Shape::Flag => json!({ "type": ["boolean", "string"] }),
-        Shape::Whole(min, max) => json!({ "type": ["integer", "string"], "minimum": min, "maximum": max }),
-        Shape::Auto(min, max) => json!({ "type": ["integer", "string"], "minimum": min, "maximum": max }),
+        Shape::Whole(min, max) | Shape::Auto(min, max) => {
+            json!({ "type": ["integer", "string"], "minimum": min, "maximum": max })
+        }
         Shape::Weight | Shape::Money => json!({ "type": ["number", "string"], "minimum": 0 }),
         Shape::Span(..) => json!({ "type": "string", "examples": ["250ms", "30s", "5m", "1h", "1d"] }),
         Shape::Size(..) => json!({ "type": ["integer", "string"], "examples": ["64KiB", "32MiB"] }),

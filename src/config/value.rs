@@ -42,7 +42,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn show_duration(d: Duration) -> String {
     let ms = d.as_millis();
     for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms >= unit && ms % unit == 0 {
+        if ms >= unit && ms.is_multiple_of(unit) {
             return format!("{}{name}", ms / unit);
         }
     }
@@ -111,9 +111,13 @@ pub fn show_money(nanos: i128) -> String {
 
 /// A whole number within bounds.
 pub fn whole(text: &str, min: u64, max: u64) -> Result<u64, String> {
-    let range = format!("expected a whole number from {min} to {max}");
-    let number: u64 = text.parse().map_err(|_| format!("is not a whole number; {range}"))?;
-    if (min..=max).contains(&number) { Ok(number) } else { Err(format!("is out of range; {range}")) }
+    let number: u64 =
+        text.parse().map_err(|_| format!("is not a whole number; expected one from {min} to {max}"))?;
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("is out of range; expected {min} to {max}"))
+    }
 }
 
 /// A weight: any finite number that is not negative.
@@ -208,7 +212,7 @@ mod tests {
         for text in ["250ms", "30s", "5m", "1h", "1d", "90s", "36h", "1001ms", "0s"] {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         for text in [
             "",

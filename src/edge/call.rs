@@ -131,9 +131,9 @@ impl<'c> Call<'c> {
     fn chunked(&mut self, max: usize) -> Result<Vec<u8>, Error> {
         let (mut decoder, mut body, mut watch) = (Chunked::default(), Vec::new(), Watch::new());
         loop {
-            let used = decoder.decode(self.conn.window.rest(), &mut body).map_err(|bad| {
-                Error::new(Stage::Edge, Kind::BadRequest, format!("the body is malformed: {}", bad.0))
-            })?;
+            let used = decoder
+                .decode(self.conn.window.rest(), &mut body)
+                .map_err(|bad| Error::new(Stage::Edge, Kind::BadRequest, format!("the body is malformed: {}", bad.0)))?;
             self.conn.window.consume(used);
             if body.len() > max {
                 return Err(too_large(max));

@@ -171,8 +171,7 @@ fn finish(watch: &mut Watch<'_, '_>, last: &[u8], ending: Ending) -> Result<End,
 
 /// Ends a stream that broke in the middle, with an event that says so.
 fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Class) -> Result<(), Stop> {
-    let message =
-        format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
+    let message = format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
     let event = fault::event(&Error::new(Stage::Relay, Kind::BadGateway, message), watch.story.id());
     if !stream.between() {
         // The rest of an event that will never be whole is closed first, so that the next one is read by itself.
@@ -182,12 +181,7 @@ fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Cla
 }
 
 /// Nobody is left: tells the client what the provider said, or what happened.
-pub fn give_up(
-    watch: &mut Watch<'_, '_>,
-    plan: &Plan<'_>,
-    told: Exhausted,
-    mut kept: Kept,
-) -> Result<(), Stop> {
+pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut kept: Kept) -> Result<(), Stop> {
     if let Some(failure) = told.tell.and_then(|at| plan.attempts().get(at)).and_then(Attempt::failure) {
         watch.story.failed(failure);
     }

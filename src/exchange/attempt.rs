@@ -20,9 +20,9 @@ use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
 use crate::upstream::provider::anthropic::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
-use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::stream::Ending;
 use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, fault, reply, shape};
+use crate::wire::anthropic::repair::Repair;
 use crate::wire::frame;
 
 /// What every attempt of one request is made of.
@@ -200,20 +200,11 @@ impl<'a> Asking<'a> {
                 io::Error::from(io::ErrorKind::TimedOut)
             })
         };
-        let sent = self.upstreams.send(
-            home,
-            origin,
-            request,
-            patience.connect_by(),
-            &mut || patience.sent(),
-            &mut on_tick,
-        );
+        let sent = self.upstreams.send(home, origin, request, patience.connect_by(), &mut || patience.sent(), &mut on_tick);
         match (sent, over) {
             (Ok(answer), _) => Ok(Ok(answer)),
             (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => {
-                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
-            }
+            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
             (Err(trouble), None) => Ok(Err(trouble.into())),
         }
     }
@@ -237,12 +228,7 @@ impl<'a> Asking<'a> {
         if let Some(told) = &reply.meter.error {
             let failure = told.failure;
             let said = Some(Said { status: failure.status, fields, body: body.clone() });
-            return Ok(Outcome::Failed(Failed {
-                failure,
-                detail: told.kind.to_string(),
-                repair: None,
-                said,
-            }));
+            return Ok(Outcome::Failed(Failed { failure, detail: told.kind.to_string(), repair: None, said }));
         }
         if self.ask.stream {
             return Ok(unreadable());
@@ -254,12 +240,7 @@ impl<'a> Asking<'a> {
     }
 
     /// A status that is no success: what it means, and what of it may be told.
-    fn refusal(
-        &self,
-        watch: &mut Watch<'_, '_>,
-        answer: Answer,
-        patience: &Patience,
-    ) -> Result<Outcome, Stop> {
+    fn refusal(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
         let (status, fields, body) = match self.read(watch, answer, patience, MAX_ERROR_BODY)? {
             Ok(read) => read,
             Err(failed) => return Ok(Outcome::Failed(failed)),
@@ -296,9 +277,7 @@ impl<'a> Asking<'a> {
                 Ok(Ok((status, fields, body)))
             }
             (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => {
-                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
-            }
+            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
             (Err(trouble), None) => Ok(Err(trouble.into())),
         }
     }
@@ -363,9 +342,7 @@ fn early_end(stream: &Stream, watch: &Watch<'_, '_>, ending: Ending) -> Failed {
     match ending {
         Ending::Told(failure) => fault_in(stream, held, failure),
         Ending::Empty => Failed::silent(Failure::silent(Class::Unreadable), "a stream without an event"),
-        Ending::Whole | Ending::Cut => {
-            Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content")
-        }
+        Ending::Whole | Ending::Cut => Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content"),
     }
 }
 

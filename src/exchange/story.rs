@@ -116,8 +116,7 @@ impl Story {
     /// How the request was routed so far.
     pub fn plan(&mut self, plan: &Plan<'_>) {
         self.record.attempts = plan.attempts_text();
-        self.record.left_out =
-            plan.left_out().iter().map(|l| format!("{}: {}", l.provider, l.reason)).collect();
+        self.record.left_out = plan.left_out().iter().map(|l| format!("{}: {}", l.provider, l.reason)).collect();
         if let Some(last) = plan.attempts().last() {
             last.provider.id.clone_into(&mut self.record.provider);
             self.record.credential = last.credential.map(|c| c.id.clone()).unwrap_or_default();

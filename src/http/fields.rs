@@ -40,9 +40,7 @@ impl Fields {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.spans
             .iter()
-            .find(|(span, _)| {
-                span.len() == name.len() && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
-            })
+            .find(|(span, _)| span.len() == name.len() && self.slice(span).eq_ignore_ascii_case(name.as_bytes()))
             .and_then(|(_, value)| std::str::from_utf8(self.slice(value)).ok())
     }
 

@@ -119,9 +119,7 @@ fn tunnel(
     port: u16,
     on_tick: OnTick<'_>,
 ) -> Result<Socket, Trouble> {
-    let refused = |detail: String| {
-        Trouble::new(Class::Connect, format!("proxy {}:{}: {detail}", proxy.host, proxy.port))
-    };
+    let refused = |detail: String| Trouble::new(Class::Connect, format!("proxy {}:{}: {detail}", proxy.host, proxy.port));
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n");
     if let Some(authorization) = &proxy.authorization {
@@ -132,8 +130,7 @@ fn tunnel(
     request.push_str("\r\n");
     let mut window = Window::new(socket.home());
     let mut line = Line::Plain(socket);
-    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick)
-        .map_err(|e| refused(describe(&e)))?;
+    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick).map_err(|e| refused(describe(&e)))?;
     loop {
         if let Some(end) = memchr::memmem::find(window.rest(), b"\r\n\r\n") {
             let status = window.rest().get(9..12).unwrap_or_default();
@@ -152,9 +149,7 @@ fn tunnel(
         match line.fill(&mut window, TICK) {
             Ok(0) => return Err(refused("closed the connection".to_owned())),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                on_tick().map_err(|e| refused(describe(&e)))?
-            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick().map_err(|e| refused(describe(&e)))?,
             Err(error) => return Err(refused(describe(&error))),
         }
     }

@@ -45,10 +45,7 @@ mod tests {
     #[test]
     fn each_surface_has_its_words() {
         for (body, expected) in [
-            (
-                super::openai(404, "a \"b\""),
-                r#"{"error":{"code":null,"message":"a \"b\"","param":null,"type":"invalid_request_error"}}"#,
-            ),
+            (super::openai(404, "a \"b\""), r#"{"error":{"code":null,"message":"a \"b\"","param":null,"type":"invalid_request_error"}}"#),
             (super::google(501, "no"), r#"{"error":{"code":501,"message":"no","status":"UNIMPLEMENTED"}}"#),
             (super::bedrock("no"), r#"{"message":"no"}"#),
             (super::own("no"), r#"{"error":{"message":"no"}}"#),

@@ -1,4 +1,6 @@
 //! `accounts`: providers of one account together, and their shares.
+//!
+//! A share counts only who can answer; what one provider says is `provider`'s.
 
 use super::Reader;
 use crate::config::decode::Record;

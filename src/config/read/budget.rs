@@ -57,7 +57,7 @@ impl Reader<'_> {
             id: record.string("id")?,
             requests: record.whole("requests"),
             tokens: record.whole("tokens"),
-            period: record.span("period").unwrap_or(Duration::from_secs(60)),
+            period: record.span("period").unwrap_or(Duration::from_mins(1)),
             concurrent: record.whole("concurrent"),
         })
     }
@@ -72,7 +72,7 @@ impl Reader<'_> {
             Level::Team => self.declared(item, "team", teams),
             Level::VirtualKey if known.keys.is_empty() => {}
             Level::VirtualKey => {
-                self.refers(Some(item), "virtual key", known.keys.iter().map(String::as_str))
+                self.refers(Some(item), "virtual key", known.keys.iter().map(String::as_str));
             }
             Level::ProviderConfig => self.provider_config(item, known),
         }

@@ -1,4 +1,6 @@
 //! One of an account's `providers`: where it is, what it is asked for, with which credentials.
+//!
+//! Opens no connection: whether it is there, `check --online` asks.
 
 use super::Reader;
 use crate::config::decode::{Item, Record, join};

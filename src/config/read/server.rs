@@ -1,4 +1,6 @@
 //! `server`, and what listening beyond loopback demands.
+//!
+//! Binds nothing: whether the address is free is seen at the start.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -124,6 +126,6 @@ pub fn default() -> Server {
         allowed_origins: Vec::new(),
         max_body: 32 << 20,
         max_connections: 16_384,
-        drain: Duration::from_secs(120),
+        drain: Duration::from_mins(2),
     }
 }

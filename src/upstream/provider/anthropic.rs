@@ -103,9 +103,9 @@ fn crosses(name: &str) -> bool {
     let exact = ["content-type", "accept", "user-agent", "x-app"];
     let families = ["anthropic-", "x-stainless-", "x-claude-code-", "openai-"];
     exact.iter().any(|e| name.eq_ignore_ascii_case(e))
-        || families
-            .iter()
-            .any(|f| name.len() > f.len() && name.as_bytes()[..f.len()].eq_ignore_ascii_case(f.as_bytes()))
+        || families.iter().any(|f| {
+            name.len() > f.len() && name.as_bytes()[..f.len()].eq_ignore_ascii_case(f.as_bytes())
+        })
 }
 
 #[cfg(test)]
