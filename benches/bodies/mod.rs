@@ -1,5 +1,7 @@
 //! Bodies and streams for the benches, made from recorded requests and a text as coding agents send it.
 
+#![allow(dead_code)] // Each bench takes what it needs.
+
 use std::fs;
 use std::path::Path;
 
@@ -38,7 +40,6 @@ pub fn request(size: usize) -> Vec<u8> {
 }
 
 /// A stream of about that size, as recorded: its deltas are repeated.
-#[allow(dead_code)] // Not every bench reads a stream.
 pub fn stream(size: usize) -> Vec<u8> {
     let recorded =
         fixture("anthropic/fantasy--testanthropicthinking-claude-sonnet-4-thinking-streaming/1.resp.sse");

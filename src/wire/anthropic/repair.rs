@@ -392,7 +392,9 @@ mod tests {
     fn names_fit_the_loss_header() {
         let names: Vec<_> = Repair::from_bits(u64::MAX).map(Repair::name).collect();
         let mut loss = crate::wire::Loss::default();
-        names.iter().for_each(|name| loss.add(name.clone()));
+        for name in &names {
+            loss.add(name.clone());
+        }
         assert!(loss.names().eq(names.iter().map(AsRef::as_ref)));
     }
 }
