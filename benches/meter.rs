@@ -30,13 +30,13 @@ fn read(stream: &[u8]) -> u64 {
 
 fn twin(stream: &str) -> u64 {
     let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
-    let told = data.filter_map(|data| {
+    let mut told = data.filter_map(|data| {
         let event: Value = serde_json::from_str(data).ok()?;
         event["usage"]["output_tokens"]
             .as_u64()
             .or_else(|| event["message"]["usage"]["output_tokens"].as_u64())
     });
-    told.last().unwrap_or(0)
+    told.next_back().unwrap_or(0)
 }
 
 #[divan::bench(args = SIZES)]
