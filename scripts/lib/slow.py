@@ -2,7 +2,8 @@
 """A provider whose streams are slow, for scripts/streams and scripts/turnover; and the client that reads them.
 
 The provider answers every Messages request with a stream: its opening at once, then nothing until it is told to go, then
-one delta per interval, `N:I ` being delta I of the stream whose request said `stream N.`, so that a mixed-up byte shows.
+one delta per interval, `N:I@T ` being delta I of the stream whose request said `stream N.`, sent at microsecond T, so that
+a mixed-up byte shows and the reader knows how late each event is.
 
     open ──GET /go──▶ one event per interval ──all sent, or GET /finish──▶ the proper ending
 
@@ -18,17 +19,19 @@ import re
 import ssl
 import sys
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import kit  # noqa: E402
 
+SENT = re.compile(rb"@(\d+) ")
 SLICES = 20  # an interval is cut into these, so that the events of many streams do not come at once
 
 
 def expected(number, events):
-    """The whole stream of that number, as text."""
-    return "".join([*kit.opening(number), *(kit.delta(f"{number}:{i} ") for i in range(events)), *kit.closing(events)])
+    """The whole stream of that number, as text, without the times."""
+    return "".join([*kit.opening(number), *(kit.delta(f"{number}:{i}@ ") for i in range(events)), *kit.closing(events)])
 
 
 # ---- The provider ----
@@ -99,7 +102,7 @@ class Stream(asyncio.Protocol):
         provider = self.provider
         done = self.sent >= provider.events if provider.events else provider.finishing
         if not done:
-            self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent} ")))
+            self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} ")))
             self.sent += 1
             return
         self.slice.discard(self)
@@ -144,15 +147,21 @@ def start(events, interval, certificate=None):
     return process, port, control
 
 
+def control(port, path):
+    """Asks the provider's control path."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
 # ---- The client ----
 
 
 class Reader(asyncio.Protocol):
-    """One stream as the client sees it: all its bytes, and the longest silence."""
+    """One stream as the client sees it: all its bytes, how late each delta came (seconds), when the last one came."""
 
     def __init__(self, number, request):
         self.number, self.request, self.got = number, request, bytearray()
-        self.last, self.gap = None, 0.0
+        self.last, self.late = None, []
         self.opened = asyncio.get_running_loop().create_future()
         self.closed = asyncio.get_running_loop().create_future()
 
@@ -165,8 +174,7 @@ class Reader(asyncio.Protocol):
         now = time.monotonic()
         if self.last is None:
             self.opened.set_result(True)
-        else:
-            self.gap = max(self.gap, now - self.last)
+        self.late += [now - int(sent) / 1e6 for sent in SENT.findall(data)]
         self.last = now
         self.got += data
         refused = not self.got.startswith(b"HTTP/1.1 200"[: len(self.got)])
@@ -178,16 +186,13 @@ class Reader(asyncio.Protocol):
             if not future.done():
                 future.set_result(False)
 
-    def reset_gap(self):
-        """Forgets the silence so far: from now on it counts."""
-        self.gap, self.last = 0.0, time.monotonic()
-
     def fault(self, events=None):
         """What is wrong with the stream that was read, or an empty text. `events` None is: as many as came, if complete."""
         head, _, rest = bytes(self.got).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             return f"answered {head[:80]!r} {rest[:200]!r}"
         text, ended = dechunk(rest)
+        text = re.sub(r"(\d+:\d+@)\d+ ", r"\1 ", text)
         text = re.sub(r"event: ping\ndata: [^\n]*\n\n", "", text)
         if not ended:
             return f"cut after {text.count('content_block_delta') // 2} deltas"
