@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A provider whose streams are slow, for scripts/streams and scripts/turnover; and the client that reads them.
 
-The provider answers every Messages request with a stream: its opening at once, then nothing until it is told to go, then
-one delta per interval, `N:I@T ` being delta I of the stream whose request said `stream N.`, sent at microsecond T, so that
+The provider answers every Messages request with a stream: its opening and the first delta at once (a gateway may hold a
+stream back until there is content), then nothing until it is told to go, then one delta per interval, `N:I@T ` being delta I of the stream whose request said `stream N.`, sent at microsecond T, so that
 a mixed-up byte shows and the reader knows how late each event is.
 
-    open ──GET /go──▶ one event per interval ──all sent, or GET /finish──▶ the proper ending
+    opening, delta 0 ──GET /go──▶ one event per interval ──all sent, or GET /finish──▶ the proper ending
 
 `GET /count` tells how many streams are open, were begun, ended properly, and were broken off by the other side.
 Both ends are asyncio protocols: thousands of connections in one process each.
@@ -97,14 +97,17 @@ class Stream(asyncio.Protocol):
         self.slice.add(self)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         self.transport.write(head + chunk("".join(kit.opening(self.number))))
+        self.delta()
+
+    def delta(self):
+        self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} ")))
+        self.sent += 1
 
     def step(self):
         provider = self.provider
         done = self.sent >= provider.events if provider.events else provider.finishing
         if not done:
-            self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} ")))
-            self.sent += 1
-            return
+            return self.delta()
         self.slice.discard(self)
         self.slice = None
         provider.ended += 1

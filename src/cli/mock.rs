@@ -77,7 +77,8 @@ impl HttpServiceFactory for Bare {
 }
 
 impl HttpService for Bare {
-    fn call(&mut self, _: Request<'_, '_, '_>, response: &mut Response<'_>) -> std::io::Result<()> {
+    fn call(&mut self, request: Request<'_, '_, '_>, response: &mut Response<'_>) -> std::io::Result<()> {
+        drop(request.body()); // Reads it: what is left unread would be taken for the next request.
         response.header("content-type: application/json");
         response.body(REPLY);
         Ok(())
