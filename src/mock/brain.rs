@@ -287,8 +287,7 @@ impl Plan {
         };
         let mut quoted = None;
         for call in calls {
-            let made = unused.iter().position(|made| made.tool == call.tool && *made.input == call.input);
-            let Some(made) = made.map(|at| unused.remove(at)) else { return self.next.push(call) };
+            let Some(made) = take(unused, &call) else { return self.next.push(call) };
             quoted = made.quote();
             if made.result.as_ref().is_none_or(|(_, is_error)| *is_error) {
                 break;
@@ -298,6 +297,14 @@ impl Plan {
             self.done.push(format!("I did {}. {quoted}", task.tell()));
         }
     }
+}
+
+/// Takes the call out of those made: the equal one, else one of the same tool. Clients change the inputs that they keep
+/// (Claude Code adds `replace_all` to an Edit), and a call that is not found again would be made for ever.
+fn take<'a>(unused: &mut Vec<&'a Made<'a>>, call: &Call) -> Option<&'a Made<'a>> {
+    let same = |made: &&Made<'_>| made.tool == call.tool;
+    let equal = unused.iter().position(|made| same(made) && *made.input == call.input);
+    equal.or_else(|| unused.iter().position(same)).map(|at| unused.remove(at))
 }
 
 /// The blocks of thinking before the answer.
