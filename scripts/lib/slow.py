@@ -29,9 +29,9 @@ SENT = re.compile(rb"@(\d+) ")
 SLICES = 20  # an interval is cut into these, so that the events of many streams do not come at once
 
 
-def expected(number, events):
-    """The whole stream of that number, as text, without the times."""
-    return "".join([*kit.opening(number), *(kit.delta(f"{number}:{i}@ ") for i in range(events)), *kit.closing(events)])
+def expected(number, events, model=kit.MODEL):
+    """The whole stream of that number, as text, without the times; the answer names the model that was asked for."""
+    return "".join([*kit.opening(number, model), *(kit.delta(f"{number}:{i}@ ") for i in range(events)), *kit.closing(events)])
 
 
 # ---- The provider ----
@@ -162,8 +162,8 @@ def control(port, path):
 class Reader(asyncio.Protocol):
     """One stream as the client sees it: all its bytes, how late each delta came (seconds), when the last one came."""
 
-    def __init__(self, number, request):
-        self.number, self.request, self.got = number, request, bytearray()
+    def __init__(self, number, model, request):
+        self.number, self.model, self.request, self.got = number, model, request, bytearray()
         self.last, self.late = None, []
         self.opened = asyncio.get_running_loop().create_future()
         self.closed = asyncio.get_running_loop().create_future()
@@ -200,7 +200,7 @@ class Reader(asyncio.Protocol):
         if not ended:
             return f"cut after {text.count('content_block_delta') // 2} deltas"
         count = text.count('"content_block_delta"') if events is None else events
-        if text != expected(self.number, count):
+        if text != expected(self.number, count, self.model):
             return f"not what the provider sent: {text[-300:]!r}"
         return ""
 
@@ -222,7 +222,7 @@ async def open_stream(port, number, model=kit.MODEL):
     payload = kit.body(1024, number, True, model, f"stream {number}. ")
     lines = kit.headers(kit.session(number), True)
     loop = asyncio.get_running_loop()
-    _, reader = await loop.create_connection(lambda: Reader(number, kit.raw(lines, payload)), "127.0.0.1", port)
+    _, reader = await loop.create_connection(lambda: Reader(number, model, kit.raw(lines, payload)), "127.0.0.1", port)
     return reader
 
 
