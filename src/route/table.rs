@@ -56,7 +56,7 @@ impl Table {
     /// Providers of all accounts that requests could go to now: enabled, served, and not resting.
     pub fn usable(&self, snapshot: &Snapshot, now: Instant) -> usize {
         let now = self.millis(now);
-        let seats = self.accounts.iter().flat_map(|a| &a.seats);
+        let seats = self.accounts.iter().flat_map(|a| &a.list);
         let providers = snapshot.accounts.iter().flat_map(|a| &a.providers);
         let awake = |seat: &Seat| !matches!(seat.health.standing(now), Standing::Resting(_));
         providers.zip(seats).filter(|(p, seat)| p.enabled && p.served && awake(seat)).count()
