@@ -103,15 +103,16 @@ fn say(asked: &Asked) -> Said {
     }
     let plan = Plan::new(&talk, &tools);
     let may_call = body["tool_choice"]["type"] != "none";
+    let mut text = plan.done.join("\n\n");
     let mut calls = if may_call { plan.next } else { Vec::new() };
     if body["tool_choice"]["disable_parallel_tool_use"] == true {
         calls.truncate(1);
     }
     if !calls.is_empty() {
         let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
-        return Said::calls(format!("I will use {}.", names.join(" and ")), calls);
+        text += &format!("{}I will use {}.", if text.is_empty() { "" } else { "\n\n" }, names.join(" and "));
+        return Said::calls(text, calls);
     }
-    let text = plan.done.join("\n\n");
     // Claude Code's `--json-schema` offers a tool for the final answer.
     match tools
         .named(STRUCTURED)
@@ -173,12 +174,7 @@ struct Talk<'a> {
 impl<'a> Talk<'a> {
     fn new(body: &'a Value) -> Self {
         let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_end = |message: &Value| {
-            message["role"] == "assistant" && blocks(message).all(|b| b["type"] != "tool_use")
-        };
-        // A prefill is not an end: the model goes on with it.
-        let last = messages.len().saturating_sub(1);
-        let begin = messages[..last].iter().rposition(is_end).map_or(0, |at| at + 1);
+        let begin = begin(messages);
         let texts = |messages: &'a [Value]| {
             messages.iter().filter(|m| m["role"] == "user").flat_map(texts_of).collect()
         };
@@ -366,6 +362,15 @@ fn cut(turn: &mut Turn, at: usize, text: &str) {
     }
 }
 
+/// Where the model's present work begins: after its last answer without a call, if the user said something since.
+/// Claude Code goes on after an answer that broke off with a mere reminder.
+fn begin(messages: &[Value]) -> usize {
+    let is_end = |message: &Value| message["role"] == "assistant" && blocks(message).all(|b| b["type"] != "tool_use");
+    let is_asked = |message: &Value| message["role"] == "user" && texts_of(message).next().is_some();
+    let asked = messages.iter().rposition(is_asked).unwrap_or(0);
+    messages[..asked].iter().rposition(is_end).map_or(0, |at| at + 1)
+}
+
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message["content"].as_array().into_iter().flatten()
 }
@@ -374,7 +379,8 @@ fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
 fn texts_of(message: &Value) -> impl Iterator<Item = &str> {
     let text = message["content"].as_str().into_iter();
     let texts = text.chain(blocks(message).filter_map(|block| block["text"].as_str()));
-    texts.map(without_reminders).filter(|text| !text.is_empty() && *text != "Tool loaded.")
+    let texts = texts.map(without_reminders);
+    texts.filter(|text| !text.is_empty() && *text != "Tool loaded." && !text.starts_with(BROKEN_OFF))
 }
 
 /// A text without reminders at its begin and end.
@@ -462,6 +468,7 @@ const COMPACTION: &str = "CRITICAL: Respond with TEXT ONLY";
 const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 const TOLD: &str = "- asked: ";
+const BROKEN_OFF: &str = "Your response above was cut off mid-stream";
 const STRUCTURED: &str = "StructuredOutput";
 /// How clients name the working directory.
 const FOLDER: &[&str] =
