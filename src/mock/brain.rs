@@ -34,12 +34,17 @@ pub fn answer(asked: &Asked, number: u64) -> Turn {
         usage: Usage { input: reply::input_tokens(&asked.body), ..Usage::default() },
         context_management: !asked.body["context_management"].is_null(),
     };
-    turn.usage.thinking = reply::tokens_of(&json!(turn.content));
+    turn.usage.thinking = said_tokens(&turn.content);
     turn.content.extend(said.blocks(seed));
     turn.usage.searches = u64::from(said.search.is_some());
     stop(asked, &mut turn);
-    turn.usage.output = reply::tokens_of(&json!(turn.content)).max(1);
+    turn.usage.output = said_tokens(&turn.content).max(1);
+    turn.usage.thinking = turn.usage.thinking.min(turn.usage.output);
     turn
+}
+
+fn said_tokens(content: &[Value]) -> u64 {
+    content.iter().map(reply::output_tokens).sum()
 }
 
 /// What is said, before it is made into blocks.
@@ -337,14 +342,14 @@ fn stop(asked: &Asked, turn: &mut Turn) {
                 turn.stop_sequence = Some(sequence.to_owned());
                 return cut(turn, at, &text[..place]);
             }
-            if reply::tokens_of(&turn.content[at]) > left {
+            if reply::output_tokens(&turn.content[at]) > left {
                 turn.stop_reason = "max_tokens";
                 let bytes =
                     usize::try_from(left.saturating_mul(reply::BYTES_PER_TOKEN)).unwrap_or(usize::MAX);
                 return cut(turn, at, clip_bytes(&text, bytes));
             }
         }
-        let tokens = reply::tokens_of(&turn.content[at]);
+        let tokens = reply::output_tokens(&turn.content[at]);
         if tokens > left {
             turn.stop_reason = "max_tokens";
             turn.content.truncate(at);

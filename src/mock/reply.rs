@@ -112,6 +112,13 @@ pub fn tokens_of(value: &Value) -> u64 {
     tokens + bytes.div_ceil(BYTES_PER_TOKEN)
 }
 
+/// An estimate for a block of an answer: what the model itself says, not the frame around it.
+pub fn output_tokens(block: &Value) -> u64 {
+    let said = ["text", "thinking", "name"].iter().map(|field| text_of(block, field).len() as u64).sum::<u64>();
+    let input = if block["input"].is_null() { 0 } else { block["input"].to_string().len() as u64 };
+    (said + input).div_ceil(BYTES_PER_TOKEN)
+}
+
 /// The signature of a block of thinking: any mock can tell whether the text is still the one that was signed.
 pub fn signature(thinking: &str, salt: u64) -> String {
     let salt = format!("{salt:016x}");
