@@ -11,7 +11,9 @@ use crate::config::{self, Found, Mistakes, Snapshot};
 
 /// What `pointsman check` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  pointsman check\n  pointsman check --config pointsman.yaml --online\n\nExit code: 0 it would run, 1 a provider did not answer (--online), 2 the file has mistakes.")]
+#[command(
+    after_help = "Examples:\n  pointsman check\n  pointsman check --config pointsman.yaml --online\n\nExit code: 0 it would run, 1 a provider did not answer (--online), 2 the file has mistakes."
+)]
 pub struct Options {
     /// File to read; default: the one that `serve` would find
     #[arg(long, value_name = "F")]

@@ -2,8 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Nothing secret ever stands in an argument list.
 
-
 pub mod check;
+pub mod explain;
 pub mod mock;
 mod online;
 pub mod serve;
@@ -31,6 +31,8 @@ enum Command {
     Serve(serve::Options),
     /// Read the configuration: every mistake at once, or what would run
     Check(check::Options),
+    /// Tell which provider would get a request, why, and who would follow
+    Explain(explain::Options),
     /// Run the bundled provider, for trying things out and for tests
     #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
     Mock(mock::Options),
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
     match arguments.command.unwrap_or_else(serve_alone) {
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Mock(options) => mock::run(&options),
         Command::Version => {
             println!("pointsman {}", env!("CARGO_PKG_VERSION"));

@@ -59,14 +59,20 @@ fn one(provider: &Provider, credential: Option<&Credential>) -> Result<String, S
             Ok(status) => return judge(provider, status),
             Err(ureq::Error::Tls(e)) => last = format!("TLS: {e}"),
             Err(ureq::Error::Rustls(e)) => last = format!("TLS: {e}"),
-            Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::InvalidData => last = format!("TLS: {e}"),
+            Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::InvalidData => {
+                last = format!("TLS: {e}");
+            }
             Err(e) => return Err(failure(&e, provider)),
         }
     }
     Err(last)
 }
 
-fn answer(provider: &Provider, credential: Option<&Credential>, roots: RootCerts) -> Result<u16, ureq::Error> {
+fn answer(
+    provider: &Provider,
+    credential: Option<&Credential>,
+    roots: RootCerts,
+) -> Result<u16, ureq::Error> {
     let config = Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
@@ -129,7 +135,9 @@ fn judge(provider: &Provider, status: u16) -> Result<String, String> {
         401 | 403 => Err(format!("its key is refused ({status})")),
         404 => Err(format!("there is no {}/models (404); look at base_url", show_base(&provider.base))),
         429 => Ok("it is there but limits this key just now (429)".to_owned()),
-        300..=399 => Err(format!("it answers with a redirect ({status}), which is not followed; look at base_url")),
+        300..=399 => {
+            Err(format!("it answers with a redirect ({status}), which is not followed; look at base_url"))
+        }
         _ => Err(format!("it answers {status}")),
     }
 }

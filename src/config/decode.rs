@@ -96,7 +96,8 @@ impl Decoder<'_> {
             self.sink.mistake(node.at, path, format!("is {}; expected a mapping of {names}", node.what()));
             return None;
         };
-        let mut record = Record { at: node.at, path: path.to_owned(), kind: None, items: Vec::new(), bad: Vec::new() };
+        let mut record =
+            Record { at: node.at, path: path.to_owned(), kind: None, items: Vec::new(), bad: Vec::new() };
         for (key, value) in entries {
             let Some(field) = table.field(&key.text) else {
                 record.bad.extend(self.unknown(key, table, path));
@@ -154,7 +155,9 @@ impl Decoder<'_> {
         let later = nearest(&key.text, table.fields().map(|f| f.name)).filter(|_| near.is_none());
         let text = match (near, later) {
             (Some(near), _) => format!("did you mean `{near}`? ({names})"),
-            (None, Some(later)) => format!("did you mean `{later}`? (which is not built yet in this version)"),
+            (None, Some(later)) => {
+                format!("did you mean `{later}`? (which is not built yet in this version)")
+            }
             (None, None) => format!("expected one of {names}"),
         };
         self.sink.mistake(key.at, path, format!("{shown} is not a field of {what}; {text}"));
@@ -183,7 +186,11 @@ impl Decoder<'_> {
     /// Values that are wrong are left out of the list; they have been told.
     fn list(&mut self, node: &Node, inner: &Shape, path: &str) -> Option<Vec<Item>> {
         let Kind::List(nodes) = &node.kind else {
-            self.sink.mistake(node.at, path, format!("is {}; expected a list (`- …`, or `[…]`)", node.what()));
+            self.sink.mistake(
+                node.at,
+                path,
+                format!("is {}; expected a list (`- …`, or `[…]`)", node.what()),
+            );
             return None;
         };
         let each = nodes.iter().enumerate();
@@ -192,7 +199,11 @@ impl Decoder<'_> {
 
     fn map(&mut self, node: &Node, inner: &Shape, path: &str) -> Option<Vec<(Item, Item)>> {
         let Kind::Map(entries) = &node.kind else {
-            self.sink.mistake(node.at, path, format!("is {}; expected a mapping (`name: value`)", node.what()));
+            self.sink.mistake(
+                node.at,
+                path,
+                format!("is {}; expected a mapping (`name: value`)", node.what()),
+            );
             return None;
         };
         let mut out = Vec::new();
@@ -222,18 +233,18 @@ impl Decoder<'_> {
         } else {
             return self.record(node, &UNTYPED, path);
         }
-        self.only_id(node, path)
+        Some(self.only_id(node, path))
     }
 
     /// A provider whose type is not served: its id, so that what refers to it is not told as well.
-    fn only_id(&mut self, node: &Node, path: &str) -> Option<Record> {
+    fn only_id(&self, node: &Node, path: &str) -> Record {
         let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n, text)));
         let items = id.map(|(node, text)| {
             let raw = written(node);
             ("id", Item { at: node.at, path: join(path, "id"), raw, value: Value::Text(text) })
         });
         let path = path.to_owned();
-        Some(Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] })
+        Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] }
     }
 
     /// The text of a single value without noting anything.
@@ -268,7 +279,9 @@ impl Decoder<'_> {
                 let e = match (text.is_empty(), written.is_empty()) {
                     (true, true) => format!("is empty; expected {}", expected(shape)),
                     // Only variables can have become nothing, so this shows no value.
-                    (true, false) => format!("{} gives an empty text; expected {}", quoted(written), expected(shape)),
+                    (true, false) => {
+                        format!("{} gives an empty text; expected {}", quoted(written), expected(shape))
+                    }
                     (false, _) => format!("{raw} {e}"),
                 };
                 self.sink.mistake(node.at, path, e);
@@ -289,7 +302,8 @@ impl Decoder<'_> {
             Shape::Whole(min, max) => value::whole(text, *min, *max).map(|n| Value::Whole(Some(n))),
             Shape::Auto(_, _) if text == "auto" => Ok(Value::Whole(None)),
             Shape::Auto(min, max) => {
-                let number = value::whole(text, *min, *max).map_err(|e| e.replace("expected a", "expected `auto` or a"));
+                let number =
+                    value::whole(text, *min, *max).map_err(|e| e.replace("expected ", "expected `auto` or "));
                 number.map(|n| Value::Whole(Some(n)))
             }
             Shape::Weight => value::weight(text).map(Value::Weight),
@@ -326,7 +340,9 @@ fn asks_nothing(node: &Node, unless: &[&str]) -> bool {
     match &node.kind {
         Kind::Scalar { text, .. } => unless.contains(&text.as_str()),
         Kind::List(list) => list.is_empty(),
-        Kind::Map(map) => map.iter().all(|(k, v)| v.is_null() || (k.text == "propagate" && asks_nothing(v, &["false"]))),
+        Kind::Map(map) => {
+            map.iter().all(|(k, v)| v.is_null() || (k.text == "propagate" && asks_nothing(v, &["false"])))
+        }
     }
 }
 
@@ -347,7 +363,10 @@ fn no_type(text: &str, shown: &str) -> String {
     let synonym = TYPE_SYNONYMS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|&(_, t)| t);
     match synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word))) {
         Some(near) => format!("{shown} is not a provider type; did you mean `{near}`?"),
-        None => format!("{shown} is not a provider type; expected one of {}", listed(fields::TYPES.iter().map(|t| t.word))),
+        None => format!(
+            "{shown} is not a provider type; expected one of {}",
+            listed(fields::TYPES.iter().map(|t| t.word))
+        ),
     }
 }
 
@@ -370,7 +389,11 @@ fn id(text: &str) -> Result<String, String> {
 
 fn name(text: &str) -> Result<String, String> {
     let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if fits && text.len() <= LONGEST_ID { Ok(text.to_owned()) } else { Err(format!("is not an id; expected {NAME}")) }
+    if fits && text.len() <= LONGEST_ID {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is not an id; expected {NAME}"))
+    }
 }
 
 fn span(text: &str, min: u64, max: u64) -> Result<Duration, String> {
@@ -410,7 +433,11 @@ fn period(text: &str) -> Result<String, String> {
     }
     if let Ok(duration) = value::duration(text) {
         let fits = (Duration::from_secs(1)..=LONGEST_PERIOD).contains(&duration);
-        return if fits { Ok(text.to_owned()) } else { Err("is no length for a period; expected 1s to 3660d".to_owned()) };
+        return if fits {
+            Ok(text.to_owned())
+        } else {
+            Err("is no length for a period; expected 1s to 3660d".to_owned())
+        };
     }
     let synonym = PERIOD_SYNONYMS.iter().find(|(w, _)| w.eq_ignore_ascii_case(text)).map(|&(_, p)| p);
     let all = "hourly, daily, weekly, monthly, yearly, total, or a duration";
@@ -626,4 +653,4 @@ static TYPE_SYNONYMS: &[(&str, &str)] = &[
 const ID: &str = "up to 128 characters without line breaks or outer spaces";
 const NAME: &str = "letters, digits, `.`, `_`, `-`, up to 128";
 const LONGEST_ID: usize = 128;
-const LONGEST_PERIOD: Duration = Duration::from_secs(3660 * 86_400);
+const LONGEST_PERIOD: Duration = Duration::from_hours(3660 * 24);

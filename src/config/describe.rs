@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::retired::{Retired, retired};
 use super::snapshot::{
-    Account, Affinity, Allow, Base, Budget, Kind, Level, Models, Provider, RateLimit, Snapshot, VirtualKey,
+    Account, Affinity, Base, Budget, Kind, Level, Models, Provider, RateLimit, Snapshot, VirtualKey,
 };
 use super::{url, value};
 
@@ -62,38 +62,40 @@ fn listener(out: &mut Out, snapshot: &Snapshot) {
 
 fn providers(out: &mut Out, account: &Account) {
     out.line(0, format!("account {}", account.id));
-    let rows: Vec<(String, String)> = account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
+    let rows: Vec<(String, String)> =
+        account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
     let width = rows.iter().map(|(role, _)| role.len()).max().unwrap_or(0);
-    rows.iter().for_each(|(role, text)| out.line(1, format_args!("{role:>width$}  {text}")));
+    for (role, text) in rows {
+        out.line(1, format_args!("{role:>width$}  {text}"));
+    }
 }
 
 fn provider(p: &Provider, account: &Account) -> String {
-    let mut text = format!("{} ({})", p.id, p.kind.word());
-    match &p.models {
-        Models::AsAsked => text.push_str(", model as asked"),
-        Models::One(model) => text.push_str(&format!(", model {model}")),
+    let mut parts = vec![format!("{} ({})", p.id, p.kind.word())];
+    parts.push(match &p.models {
+        Models::AsAsked => "model as asked".to_owned(),
+        Models::One(model) => format!("model {model}"),
         Models::Map(map) => {
-            let pairs: Vec<String> = map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
-            text.push_str(&format!(", models {}", pairs.join(", ")));
+            let pairs: Vec<String> =
+                map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
+            format!("models {}", pairs.join(", "))
         }
-    }
+    });
     if p.credentials.len() > 1 {
         let ids: Vec<&str> = p.credentials.iter().map(|c| c.id.as_str()).collect();
-        text.push_str(&format!(", {} keys ({})", ids.len(), ids.join(", ")));
+        parts.push(format!("{} keys ({})", ids.len(), ids.join(", ")));
     }
     if p.credentials.is_empty() && p.kind != Kind::Mock {
-        text.push_str(", no key");
+        parts.push("no key".to_owned());
     }
     if p.foreign_base {
-        text.push_str(&format!(", at {}", show_base(&p.base)));
+        parts.push(format!("at {}", show_base(&p.base)));
     }
-    if let Some(proxy) = &p.proxy {
-        text.push_str(&format!(", by proxy {}:{}", proxy.host, proxy.port));
-    }
+    parts.extend(p.proxy.as_ref().map(|proxy| format!("by proxy {}:{}", proxy.host, proxy.port)));
     if p.enabled && !p.served && !p.standby {
-        text.push_str(&format!(", {} as written", percent(written_share(p, account))));
+        parts.push(format!("{} as written", percent(written_share(p, account))));
     }
-    text
+    parts.join(", ")
 }
 
 /// What the share would be if every type were served.
@@ -132,21 +134,18 @@ fn keys(out: &mut Out, snapshot: &Snapshot, today: Date) {
 
 fn key(k: &VirtualKey, snapshot: &Snapshot, today: Date) -> String {
     let account = snapshot.accounts.get(k.account).map_or("?", |a| a.id.as_str());
-    let mut text = format!("key {}: account {account}", k.id);
+    let mut parts = vec![format!("key {}: account {account}", k.id)];
     for (name, whose) in [("team", &k.team), ("customer", &k.customer), ("owner", &k.owner)] {
-        if let Some(whose) = whose {
-            text.push_str(&format!(", {name} {whose}"));
-        }
+        parts.extend(whose.as_ref().map(|whose| format!("{name} {whose}")));
     }
-    text.push_str(&allow(&k.allow));
-    text.push_str(&reach(k, snapshot));
-    if let Some(end) = k.expires.and_then(|s| Timestamp::from_second(s).ok()) {
-        text.push_str(&until(end, today));
+    let models = k.allow.models.as_ref().map(|m| m.iter().map(|p| p.as_str().to_owned()).collect());
+    for (name, list) in [("models", models), ("surfaces", k.allow.surfaces.clone())] {
+        parts.extend(list.map(|list: Vec<String>| format!("{name} {}", list.join(" "))));
     }
-    if k.disabled {
-        text.push_str(", disabled");
-    }
-    text
+    parts.push(reach(k, snapshot));
+    parts.extend(k.expires.and_then(|s| Timestamp::from_second(s).ok()).map(|end| until(end, today)));
+    parts.extend(k.disabled.then(|| "disabled".to_owned()));
+    parts.join(", ")
 }
 
 /// A moment at midnight was written as the day before.
@@ -155,8 +154,8 @@ fn until(end: Timestamp, today: Date) -> String {
     let day = end.date();
     let word = if day <= today { "EXPIRED at" } else { "until" };
     match (end.time() == Time::midnight(), day.yesterday()) {
-        (true, Ok(last)) => format!(", {word} the end of {last} (UTC)"),
-        _ => format!(", {word} {}", end.timestamp()),
+        (true, Ok(last)) => format!("{word} the end of {last} (UTC)"),
+        _ => format!("{word} {}", end.timestamp()),
     }
 }
 
@@ -164,18 +163,9 @@ fn until(end: Timestamp, today: Date) -> String {
 fn reach(k: &VirtualKey, snapshot: &Snapshot) -> String {
     let allowed = |p: &&Provider| k.allow.providers.as_ref().is_none_or(|ids| ids.contains(&p.id));
     let answers = |p: &&Provider| p.enabled && p.served;
-    let account = snapshot.accounts.get(k.account);
-    let ids: Vec<&str> = account.map_or(Vec::new(), |a| {
-        a.providers.iter().filter(allowed).filter(answers).map(|p| p.id.as_str()).collect()
-    });
-    if ids.is_empty() { ", reaches NO provider".to_owned() } else { format!(", reaches {}", ids.join(" ")) }
-}
-
-fn allow(allow: &Allow) -> String {
-    let models = allow.models.as_ref().map(|m| m.iter().map(|p| p.as_str().to_owned()).collect());
-    let lists = [("models", models), ("surfaces", allow.surfaces.clone())];
-    let some = |(name, list): (&str, Option<Vec<String>>)| list.map(|l| format!(", {name} {}", l.join(" ")));
-    lists.into_iter().filter_map(some).collect()
+    let providers = snapshot.accounts.get(k.account).map_or(&[][..], |a| &a.providers);
+    let ids: Vec<&str> = providers.iter().filter(allowed).filter(answers).map(|p| p.id.as_str()).collect();
+    if ids.is_empty() { "reaches NO provider".to_owned() } else { format!("reaches {}", ids.join(" ")) }
 }
 
 fn level(level: Level) -> &'static str {
@@ -190,7 +180,13 @@ fn level(level: Level) -> &'static str {
 fn budget(b: &Budget) -> String {
     let money = value::show_money(b.limit_nano);
     let soft = if b.soft { ", soft" } else { "" };
-    format!("budget {} {}: ${money} {} ({}){soft}, not enforced yet", level(b.level), b.id, b.period, b.timezone)
+    format!(
+        "budget {} {}: ${money} {} ({}){soft}, not enforced yet",
+        level(b.level),
+        b.id,
+        b.period,
+        b.timezone
+    )
 }
 
 fn rate_limit(l: &RateLimit) -> String {

@@ -107,7 +107,9 @@ fn variable(inner: &str, env: &dyn Env, folder: Option<&Path>) -> Result<String,
     };
     if !is_name(name) {
         let shown = quoted(inner);
-        return Err(format!("{shown} is not a variable; expected `${{NAME}}`, `${{NAME:-default}}` or `${{file:/path}}`"));
+        return Err(format!(
+            "{shown} is not a variable; expected `${{NAME}}`, `${{NAME:-default}}` or `${{file:/path}}`"
+        ));
     }
     match (env.var(name), default) {
         (Some(value), None) => Ok(value),

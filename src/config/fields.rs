@@ -4,8 +4,8 @@
 
 use super::table::{Field, Shape, Table};
 use Shape::{
-    Address, Auto, Expiry, Flag, Free, Hash, Id, List, Map, Money, Name, Path, Period, Provider, Record, Secret, Size, Span,
-    Text, Timezone, Weight, Whole, Word,
+    Address, Auto, Expiry, Flag, Free, Hash, Id, List, Map, Money, Name, Path, Period, Provider, Record,
+    Secret, Size, Span, Text, Timezone, Weight, Whole, Word,
 };
 
 /// The whole file.
@@ -14,10 +14,18 @@ pub static FILE: Table = Table {
     groups: &[&[
         Field::new("server", Record(&SERVER), "Where and how the gateway listens."),
         Field::later("admins", &[], "leave it out (there are no admin endpoints)"),
-        Field::new("accounts", List(&Record(&ACCOUNT)), "Groups of providers; absent: providers from the environment."),
+        Field::new(
+            "accounts",
+            List(&Record(&ACCOUNT)),
+            "Groups of providers; absent: providers from the environment.",
+        ),
         Field::new("customers", List(&Record(&CUSTOMER)), "Customers that teams and keys belong to."),
         Field::new("teams", List(&Record(&TEAM)), "Teams that keys belong to."),
-        Field::new("virtual_keys", List(&Record(&VIRTUAL_KEY)), "Keys of the gateway's own; none: open mode, on loopback only."),
+        Field::new(
+            "virtual_keys",
+            List(&Record(&VIRTUAL_KEY)),
+            "Keys of the gateway's own; none: open mode, on loopback only.",
+        ),
         Field::new("budgets", List(&Record(&BUDGET)), "Loaded and checked; not enforced yet."),
         Field::new("rate_limits", List(&Record(&RATE_LIMIT)), "Loaded and checked; not enforced yet."),
         Field::new("aliases", Map(&Text), "Names that stand for PROVIDER/MODEL or a model."),
@@ -36,10 +44,22 @@ pub static FILE: Table = Table {
 pub static SERVER: Table = Table {
     name: "server",
     groups: &[&[
-        Field::new("listen", Address, "Address and port, 127.0.0.1:8080 if absent. Beyond loopback virtual keys are required."),
+        Field::new(
+            "listen",
+            Address,
+            "Address and port, 127.0.0.1:8080 if absent. Beyond loopback virtual keys are required.",
+        ),
         Field::later("admin_listen", &[""], "leave it out (health and metrics are on the same port)"),
-        Field::new("workers", Auto(1, 1024), "Worker threads; auto: one for each core that the process may use."),
-        Field::new("pin", Word(&["auto", "on", "off", "true", "false"]), "Workers to cores; auto: off under a CPU quota."),
+        Field::new(
+            "workers",
+            Auto(1, 1024),
+            "Worker threads; auto: one for each core that the process may use.",
+        ),
+        Field::new(
+            "pin",
+            Word(&["auto", "on", "off", "true", "false"]),
+            "Workers to cores; auto: off under a CPU quota.",
+        ),
         Field::new("tls", Record(&TLS), "Certificate and key; re-read on reload."),
         Field::new("allowed_hosts", List(&Text), "Host names beside an IP, localhost and a single label."),
         Field::new("allowed_origins", List(&Text), "Origins of web pages that may ask."),
@@ -73,15 +93,31 @@ pub static COMMON: &[Field] = &[
     Field::new("weight", Weight, "Shares are normalised to 1; 0: only by pin. 1 if absent."),
     Field::new("standby", Flag, "No share, last in failover."),
     Field::new("model", Text, "The model it is asked for, whatever the client named."),
-    Field::new("models", Map(&Text), "Pattern of the client's model: model that is asked for; the first match."),
+    Field::new(
+        "models",
+        Map(&Text),
+        "Pattern of the client's model: model that is asked for; the first match.",
+    ),
     Field::new("api_key", Secret, "The credential."),
-    Field::new("api_keys", List(&Record(&API_KEY)), "Several credentials, spread by weight; instead of api_key."),
+    Field::new(
+        "api_keys",
+        List(&Record(&API_KEY)),
+        "Several credentials, spread by weight; instead of api_key.",
+    ),
     Field::new("base_url", Text, "Where it is; a version segment at its end is not doubled."),
     Field::new("headers", Map(&Secret), "Headers added to each request."),
-    Field::new("proxy", Secret, "CONNECT proxy, http://[user:password@]host:port; absent: HTTPS_PROXY less NO_PROXY."),
+    Field::new(
+        "proxy",
+        Secret,
+        "CONNECT proxy, http://[user:password@]host:port; absent: HTTPS_PROXY less NO_PROXY.",
+    ),
     Field::new("ca_file", Path, "PEM file with further certificate authorities."),
     Field::new("timeouts", Record(&TIMEOUTS), "Waits of this provider, over those of retry."),
-    Field::new("max_output_tokens", Whole(1, 100_000_000), "Upper bound of max_tokens sent to this provider."),
+    Field::new(
+        "max_output_tokens",
+        Whole(1, 100_000_000),
+        "Upper bound of max_tokens sent to this provider.",
+    ),
     Field::new("enabled", Flag, "true if absent."),
     Field::new("strict", Flag, "A loss in translation is a 400."),
 ];
@@ -100,13 +136,15 @@ static TIMEOUTS: Table = Table {
     name: "timeouts",
     groups: &[&[
         Field::new("connect", Span(1, DAY), "TCP, proxy and TLS together.").also("connect_timeout"),
-        Field::new("first_byte", Span(1, DAY), "Streams: until the answer's first byte.").also("first_byte_timeout"),
+        Field::new("first_byte", Span(1, DAY), "Streams: until the answer's first byte.")
+            .also("first_byte_timeout"),
         Field::new("idle", Span(1, DAY), "Silence in the middle of an answer.").also("idle_timeout"),
         Field::new("total", Span(1, DAY), "The whole attempt.").also("total_timeout"),
     ]],
 };
 
-static CUSTOMER: Table = Table { name: "customer", groups: &[&[Field::new("id", Id, "Its name.").required()]] };
+static CUSTOMER: Table =
+    Table { name: "customer", groups: &[&[Field::new("id", Id, "Its name.").required()]] };
 
 static TEAM: Table = Table {
     name: "team",
@@ -153,10 +191,15 @@ static BUDGET: Table = Table {
         Field::new("level", Word(LEVELS), "What it counts.").required(),
         Field::new("id", Text, "Whose.").required(),
         Field::new("limit", Money, "US dollars, exact.").required(),
-        Field::new("period", Period, "hourly, daily, weekly, monthly, yearly, total, or a duration.").required(),
+        Field::new("period", Period, "hourly, daily, weekly, monthly, yearly, total, or a duration.")
+            .required(),
         Field::new("timezone", Timezone, "IANA name; UTC if absent."),
         Field::new("enforcement", Word(&["strict", "soft"]), "strict if absent; soft tells only."),
-        Field::new("min_output", Whole(1, 100_000_000), "Smallest output limit that is still worth a request."),
+        Field::new(
+            "min_output",
+            Whole(1, 100_000_000),
+            "Smallest output limit that is still worth a request.",
+        ),
         Field::new("status", Word(&["402", "429"]), "What a refusal answers; 402 if absent."),
     ]],
 };
@@ -166,8 +209,8 @@ static RATE_LIMIT: Table = Table {
     groups: &[&[
         Field::new("level", Word(LEVELS), "What it counts.").required(),
         Field::new("id", Text, "Whose.").required(),
-        Field::new("requests", Whole(1, u64::MAX >> 12), "Requests per period."),
-        Field::new("tokens", Whole(1, u64::MAX >> 12), "Tokens per period."),
+        Field::new("requests", Whole(1, TRILLION), "Requests per period."),
+        Field::new("tokens", Whole(1, TRILLION), "Tokens per period."),
         Field::new("period", Span(1_000, 31 * DAY), "Length of the period; 1m if absent."),
         Field::new("concurrent", Whole(1, 1_000_000), "Requests at once."),
     ]],
@@ -176,7 +219,11 @@ static RATE_LIMIT: Table = Table {
 static ROUTING: Table = Table {
     name: "routing",
     groups: &[&[
-        Field::new("affinity", Word(&["session", "none"]), "session: provider and key are chosen once per session."),
+        Field::new(
+            "affinity",
+            Word(&["session", "none"]),
+            "session: provider and key are chosen once per session.",
+        ),
         Field::later("rules", &[], "leave it out (pins, aliases and weights choose)"),
     ]],
 };
@@ -186,11 +233,23 @@ static RETRY: Table = Table {
     groups: &[&[
         Field::new("attempts", Whole(1, 100), "Attempts in all; 4 if absent."),
         Field::new("connect_timeout", Span(1, DAY), "TCP, proxy and TLS together; 5s if absent."),
-        Field::new("first_byte_timeout", Span(1, DAY), "Streams: until the answer's first byte; 120s if absent."),
+        Field::new(
+            "first_byte_timeout",
+            Span(1, DAY),
+            "Streams: until the answer's first byte; 120s if absent.",
+        ),
         Field::new("idle_timeout", Span(1, DAY), "Silence in the middle of an answer; 300s if absent."),
         Field::new("total_timeout", Span(1, DAY), "The whole attempt; 10m if absent."),
-        Field::new("max_wait", Span(0, DAY), "Longest wait before a lone provider is asked again; 10s if absent."),
-        Field::new("ping_after", Span(1, DAY), "Silence after which a stream's head and a ping go out; 30s if absent."),
+        Field::new(
+            "max_wait",
+            Span(0, DAY),
+            "Longest wait before a lone provider is asked again; 10s if absent.",
+        ),
+        Field::new(
+            "ping_after",
+            Span(1, DAY),
+            "Silence after which a stream's head and a ping go out; 30s if absent.",
+        ),
         Field::later("keep_cache", &[], "leave it out (a session moves at once)"),
     ]],
 };
@@ -243,7 +302,13 @@ pub static TYPES: &[Type] = &[
         home: "",
         version: "v1",
     },
-    Type { word: "mock", loads: true, table: Table { name: "provider_mock", groups: &[COMMON] }, home: "", version: "v1" },
+    Type {
+        word: "mock",
+        loads: true,
+        table: Table { name: "provider_mock", groups: &[COMMON] },
+        home: "",
+        version: "v1",
+    },
     Type {
         word: "openai",
         loads: true,
@@ -294,6 +359,8 @@ pub fn type_of(word: &str) -> Option<&'static Type> {
     TYPES.iter().find(|t| t.word == word)
 }
 
+/// More requests or tokens than anyone has in a month.
+const TRILLION: u64 = 1_000_000_000_000;
 const KIB: u64 = 1024;
 /// Longest wait that may be configured; may's timers end at 24 days, and no request is worth a day.
 const DAY: u64 = 86_400_000;

@@ -96,7 +96,9 @@ impl Sink {
     pub fn finish(self, file: &str) -> Result<Vec<String>, Mistakes> {
         let Self { mut list, mut warnings, secrets } = self;
         if list.is_empty() {
-            warnings.iter_mut().for_each(|w| scrub(w, &secrets));
+            for warning in &mut warnings {
+                scrub(warning, &secrets);
+            }
             return Ok(warnings);
         }
         for mistake in &mut list {
@@ -148,8 +150,29 @@ fn word_looks_secret(word: &str) -> bool {
 
 /// How keys of known makers begin.
 const SECRET_PREFIXES: &[&str] = &[
-    "sk-", "sk_", "pk-", "AIza", "gsk_", "xai-", "ghp_", "github_pat_", "hf_", "nvapi-", "pplx-", "fw_", "csk-", "r8_",
-    "AKIA", "ASIA", "ya29.", "eyJ", "xoxb-", "glpat-", "key-", "pm-", "vk-",
+    "sk-",
+    "sk_",
+    "pk-",
+    "AIza",
+    "gsk_",
+    "xai-",
+    "ghp_",
+    "github_pat_",
+    "hf_",
+    "nvapi-",
+    "pplx-",
+    "fw_",
+    "csk-",
+    "r8_",
+    "AKIA",
+    "ASIA",
+    "ya29.",
+    "eyJ",
+    "xoxb-",
+    "glpat-",
+    "key-",
+    "pm-",
+    "vk-",
 ];
 /// Stands for what is not shown.
 const MASK: &str = "…";

@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn the_long_context_mark_does_not_hide_a_retirement() {
-        assert_eq!(retired("claude-sonnet-4-20250514[1m]").map(|r| r.on.to_string()), Some("2026-06-15".to_owned()));
+        assert_eq!(
+            retired("claude-sonnet-4-20250514[1m]").map(|r| r.on.to_string()),
+            Some("2026-06-15".to_owned())
+        );
         assert_eq!(retired("claude-opus-4-6"), None);
     }
 }

@@ -33,7 +33,9 @@ fn structure(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> 
     for field in table.fields() {
         let mut schema = match field.need {
             Need::Later { unless: [], .. } => continue,
-            Need::Later { unless, .. } => json!({ "enum": unless.iter().map(|w| as_written(w)).collect::<Vec<_>>() }),
+            Need::Later { unless, .. } => {
+                json!({ "enum": unless.iter().map(|w| as_written(w)).collect::<Vec<_>>() })
+            }
             Need::Required | Need::Optional => shape(&field.shape, tables),
         };
         if let (Value::Object(schema), false) = (&mut schema, field.about.is_empty()) {
@@ -65,8 +67,9 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         | Shape::Timezone
         | Shape::Address => json!({ "type": "string" }),
         Shape::Flag => json!({ "type": ["boolean", "string"] }),
-        Shape::Whole(min, max) => json!({ "type": ["integer", "string"], "minimum": min, "maximum": max }),
-        Shape::Auto(min, max) => json!({ "type": ["integer", "string"], "minimum": min, "maximum": max }),
+        Shape::Whole(min, max) | Shape::Auto(min, max) => {
+            json!({ "type": ["integer", "string"], "minimum": min, "maximum": max })
+        }
         Shape::Weight | Shape::Money => json!({ "type": ["number", "string"], "minimum": 0 }),
         Shape::Span(..) => json!({ "type": "string", "examples": ["250ms", "30s", "5m", "1h", "1d"] }),
         Shape::Size(..) => json!({ "type": ["integer", "string"], "examples": ["64KiB", "32MiB"] }),
@@ -76,7 +79,9 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         }
         Shape::Hash => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{64}|.*\\$\\{.*)$" }),
         Shape::Expiry => json!({ "type": "string", "examples": ["2027-01-31"] }),
-        Shape::Period => json!({ "type": "string", "examples": ["hourly", "daily", "weekly", "monthly", "yearly", "total", "24h"] }),
+        Shape::Period => {
+            json!({ "type": "string", "examples": ["hourly", "daily", "weekly", "monthly", "yearly", "total", "24h"] })
+        }
         Shape::List(inner) => json!({ "type": "array", "items": shape(inner, tables) }),
         Shape::Map(inner) => json!({ "type": "object", "additionalProperties": shape(inner, tables) }),
         Shape::Record(table) => reference(table, None, tables),

@@ -93,6 +93,7 @@ pub struct Account {
 
 /// One of an account's `providers`.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Fields of the configuration, none of which rules out another.
 pub struct Provider {
     /// `account/provider`: names counters and rests across reloads.
     pub stable: String,

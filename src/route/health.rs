@@ -19,6 +19,7 @@
 //! | unknown model | that model at that provider | 10 s doubling to 5 min |
 //! | client faults, 408, 409, context, `total_timeout` | nothing | |
 //!
+//! A refusal that does not rest the provider ends its rest: it answers again.
 //! "What it says" never counts for more than [`limits::MAX_REST`]. The request path only loads and stores atomics: the
 //! [`Registry`]'s lock is taken when a snapshot is loaded. Reads no clock: milliseconds since the registry's epoch are
 //! passed in. What is asked next is `plan`'s.
@@ -222,7 +223,11 @@ impl ProviderHealth {
             return None;
         }
         let found = self.models.get(tag)?;
-        (found.until > now).then_some(Resting { until: found.until, said: found.value & 1 == 1, cause })
+        (found.until > now).then_some(Resting {
+            until: found.until,
+            said: Noted::of(found.value).said,
+            cause,
+        })
     }
 
     /// Whether [`Self::repairs`] can find anything at all.
@@ -247,13 +252,26 @@ impl ProviderHealth {
         }
     }
 
-    /// Takes note of a failed attempt with a key (its tag and health) for a model.
-    pub fn failed(&self, key: Option<(u64, &KeyHealth)>, model: u64, failure: &Failure, now: u64) {
-        match rested(failure.class) {
+    /// Takes note of a failed attempt, begun at `since`, with a key (its tag and health) for a model.
+    pub fn failed(
+        &self,
+        key: Option<(u64, &KeyHealth)>,
+        model: u64,
+        failure: &Failure,
+        since: u64,
+        now: u64,
+    ) {
+        let cause = rested(failure.class);
+        let rests = cause == Some(Cause::Broken) || (cause == Some(Cause::Refused) && key.is_none());
+        if failure.status != 0 && !rests {
+            // It answered, if only with a refusal: whatever kept it from answering is over.
+            self.works(since);
+        }
+        match cause {
             Some(Cause::Broken) => self.rest.note(now, &BROKEN, failure.retry_after),
             Some(Cause::Refused) => match key {
                 Some((_, key)) => key.rest.note(now, &REFUSED, None),
-                None => self.rest.note(now, &BROKEN, None),
+                None => self.rest.note(now, &REFUSED, None),
             },
             Some(Cause::Limit) => {
                 let tag = mix(key.map_or(0, |(tag, _)| tag), model);
@@ -265,30 +283,59 @@ impl ProviderHealth {
     }
 
     fn note_model(&self, tag: u64, pace: &Pace, asked: Option<Duration>, now: u64) {
-        let found = self.models.get(tag);
-        // The lowest bit tells whether the provider named the end, the rest counts failures.
-        let (count, until) = found.map_or((0, 0), |f| ((f.value >> 1).min(MOST_COUNTED), f.until));
+        let (old, until) =
+            self.models.get(tag).map_or((Noted::default(), 0), |f| (Noted::of(f.value), f.until));
         let resting = until > now;
-        let (wait, said) = pace.wait(if resting { count.saturating_sub(1) } else { count }, asked);
+        let earlier = if resting { old.count.saturating_sub(1) } else { old.count };
+        let (wait, said) = pace.wait(earlier, asked);
         let end = now.saturating_add(wait);
-        let count = if resting { count } else { count + 1 };
-        if end > until {
-            self.models.put(tag, (count << 1) | u64::from(said), end);
-        }
+        let count = if resting { old.count } else { old.count + 1 };
+        let said = if end > until { said } else { old.said };
+        self.models.put(tag, Noted { at: now, count, said }.packed(), end.max(until));
     }
 
     /// Takes note of an answer to an attempt that began at `since`.
     pub fn succeeded(&self, key: Option<(u64, &KeyHealth)>, model: u64, since: u64) {
-        if self.rest.clear(since) {
-            self.probe.store(0, Ordering::Release);
-        }
+        self.works(since);
         if let Some((_, key)) = key {
             key.rest.clear(since);
         }
         if !self.models.is_untouched() {
-            self.models.remove(model);
-            self.models.remove(mix(key.map_or(0, |(tag, _)| tag), model));
+            self.forget(model, since);
+            self.forget(mix(key.map_or(0, |(tag, _)| tag), model), since);
         }
+    }
+
+    fn works(&self, since: u64) {
+        if self.rest.clear(since) {
+            self.probe.store(0, Ordering::Release);
+        }
+    }
+
+    /// Ends a rest in the lossy table, unless it began after `since`.
+    fn forget(&self, tag: u64, since: u64) {
+        if self.models.get(tag).is_some_and(|f| Noted::of(f.value).at <= since) {
+            self.models.remove(tag);
+        }
+    }
+}
+
+/// What the lossy table keeps of a rest beside its end, in one word: bit 0 whether the provider named the end, 16 bits for
+/// the rests in a row, and above them when the last failure came (milliseconds; the bits last for 4,000 years).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    at: u64,
+    count: u64,
+    said: bool,
+}
+
+impl Noted {
+    fn of(word: u64) -> Self {
+        Self { at: word >> 17, count: (word >> 1) & MOST_COUNTED, said: word & 1 == 1 }
+    }
+
+    fn packed(self) -> u64 {
+        self.at << 17 | self.count.min(MOST_COUNTED) << 1 | u64::from(self.said)
     }
 }
 
@@ -443,10 +490,11 @@ const MODEL: Pace = Pace { first: Duration::from_secs(10), longest: Duration::fr
 
 /// Doubling further passes every `longest`.
 const MOST_DOUBLED: u64 = 16;
-/// Keeps a torn count of the lossy table within the bits that a shift leaves.
-const MOST_COUNTED: u64 = 1 << 16;
-/// Rests of models per provider that are remembered at once: a pool of a dozen keys with a handful of models.
-const MODELS: usize = 64;
+/// As many as fit 16 bits.
+const MOST_COUNTED: u64 = 0xFFFF;
+/// Rests of models per provider that are remembered at once: a pool of a dozen keys with a handful of models fills a
+/// quarter of them, so that no bucket of four overflows.
+const MODELS: usize = 256;
 /// Models per provider whose repairs are remembered.
 const REPAIRS: usize = 16;
 const REPAIR_TTL: Duration = Duration::from_secs(3600);

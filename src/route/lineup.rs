@@ -10,15 +10,17 @@ use super::table::Seats;
 use crate::auth::Caller;
 use crate::config::snapshot::{Account, Models, Provider};
 use crate::error::{Error, Kind, Stage};
-use crate::govern::access::listed;
+use crate::govern::access::{bare, listed};
 
 /// One provider that may be asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'a> {
     /// Index into the account's providers.
     pub at: usize,
-    /// As which model it is asked.
+    /// As which model it is asked, without `[1m]`.
     pub model: &'a str,
+    /// The configuration names that model with `[1m]`.
+    pub context_1m: bool,
     pub tier: Tier,
     pub state: State,
 }
@@ -158,7 +160,7 @@ fn sift<'a>(
         return Err(Reason::NoWeight);
     }
     let model = if pinned { Some(asked.model) } else { sent(provider, asked.model) };
-    let model = model.ok_or(Reason::NotOffered)?;
+    let (model, context_1m) = bare(model.ok_or(Reason::NotOffered)?);
     let credentials = &provider.credentials;
     if !credentials.is_empty() && !credentials.iter().any(|c| serves(&c.models, model)) {
         return Err(Reason::NoKey);
@@ -166,7 +168,7 @@ fn sift<'a>(
     // Last, so that this reason means that the provider would do otherwise.
     match &caller.allow().providers {
         Some(allowed) if !allowed.contains(&provider.id) => Err(Reason::NotAllowed),
-        _ => Ok(Slot { at, model, tier, state: State::Open }),
+        _ => Ok(Slot { at, model, context_1m, tier, state: State::Open }),
     }
 }
 

@@ -18,6 +18,10 @@ pub mod plan;
 pub mod select;
 pub mod session;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -49,7 +49,7 @@ pub struct Plan<'a> {
     point: u64,
     /// Provider and key for the first attempt, where something else than `point` chose them.
     first_key: Option<(usize, usize)>,
-    /// Where the session belongs. `None` without a session, and for pins to one provider.
+    /// Where the session belongs. `None` without a session.
     home: Option<Home>,
     /// Who failed last, while it may be asked again if it is alone: slot and key.
     again: Option<(usize, Option<usize>)>,
@@ -134,10 +134,10 @@ impl<'a> Plan<'a> {
     pub fn next(&mut self, now: Instant) -> Next<'a> {
         let ms = self.table.millis(now);
         if self.ended {
-            return self.exhausted(Why::Client);
+            return self.exhausted(Why::Client, ms);
         }
         if self.attempts.len() >= usize::try_from(self.retry.attempts.max(1)).unwrap_or(usize::MAX) {
-            return self.exhausted(Why::Attempts);
+            return self.exhausted(Why::Attempts, ms);
         }
         if let Some(candidate) = self.free(ms) {
             return Next::Try(candidate);
@@ -151,9 +151,9 @@ impl<'a> Plan<'a> {
                 self.give(slot, key, probe, ms)
             }
             None if self.attempts.iter().any(|a| a.class() == Some(Class::Overflow)) => {
-                self.exhausted(Why::Overflow)
+                self.exhausted(Why::Overflow, ms)
             }
-            None => self.exhausted(Why::Asked),
+            None => self.exhausted(Why::Asked, ms),
         }
     }
 
@@ -163,11 +163,11 @@ impl<'a> Plan<'a> {
         self.settle(candidate, Outcome::Failed(*failure));
         self.resume = None;
         self.again = None;
+        self.note(candidate, failure, ms);
         if !failure.class.may_move() {
             self.ended = true;
             return;
         }
-        self.note(candidate, failure, ms);
         let slot = candidate.slot;
         match (rested(failure.class), failure.class) {
             (Some(Cause::Broken), _) | (None, Class::Conflict) => {
@@ -312,14 +312,14 @@ impl<'a> Plan<'a> {
         let Some(tag) = self.home_tag(home, session) else { return };
         self.choice = if self.is_pinned() { Choice::Pinned } else { Choice::Home };
         let mut first = home;
-        if !matches!(self.asked.pin, Pin::Provider(_)) {
-            let home = Home { session, tag };
-            self.home = Some(home);
-            if let Some((slot, key)) = self.stays(home, ms) {
-                first = slot;
-                self.first_key = self.slots.get(slot).map(|s| s.at).zip(key);
-                self.choice = Choice::Moved;
-            }
+        // A pin and a bare name may lead to the same model of the same provider, and each moves by itself.
+        let session = if self.is_pinned() { mix(session, PINNED) } else { session };
+        let home = Home { session, tag };
+        self.home = Some(home);
+        if let Some((slot, key)) = self.stays(home, ms) {
+            first = slot;
+            self.first_key = self.slots.get(slot).map(|s| s.at).zip(key);
+            self.choice = Choice::Moved;
         }
         self.to_front(first);
         if self.slots.len() == 1 && self.choice == Choice::Home {
@@ -443,7 +443,7 @@ impl<'a> Plan<'a> {
     fn once_more(&mut self, slot: usize, key: Option<usize>, now: Instant) -> Next<'a> {
         let asked = self.attempts.last().and_then(|a| a.failure()?.retry_after).filter(|a| !a.is_zero());
         if asked.is_some_and(|a| a > self.retry.max_wait) {
-            return self.exhausted(Why::TooLong);
+            return self.exhausted(Why::TooLong, self.table.millis(now));
         }
         let resume = self.resume.or_else(|| now.checked_add(asked.unwrap_or_else(|| self.backoff(slot))));
         let left = resume.map_or(Duration::ZERO, |r| r.saturating_duration_since(now));
@@ -452,8 +452,11 @@ impl<'a> Plan<'a> {
             return Next::Wait(left);
         }
         self.resume = None;
+        let ms = self.table.millis(now);
         let probe = self.seat(slot).and_then(|s| s.health.probe());
-        self.give(slot, key, probe, self.table.millis(now))
+        // No key twice, as long as there is another one.
+        let key = self.pick_key(slot, ms).unwrap_or(key);
+        self.give(slot, key, probe, ms)
     }
 
     /// 0.5 s, 1 s, 2 s and so on, at most `retry.max_wait`.
@@ -463,28 +466,34 @@ impl<'a> Plan<'a> {
         FIRST_BACKOFF.saturating_mul(1 << doubled).min(self.retry.max_wait)
     }
 
-    /// Whether nobody else is worth asking: neither another provider nor another key of this one.
+    /// Whether nobody else may be asked: neither another provider nor another key of this one. Those that rest until a
+    /// time that they named do not count, nor those that another try cannot help; those that failed in this request do,
+    /// so that two that are down are not asked in turns.
     fn is_alone(&self, slot: usize, key: Option<usize>, ms: u64) -> bool {
-        let hopeless = |i: usize| {
-            self.slots.get(i).is_none_or(|s| s.state == State::Hopeless)
-                || self.obstacle(i, ms).is_some_and(|r| r.is_hopeless())
+        let is_out = |i: usize| match self.slots.get(i).map(|s| s.state) {
+            None | Some(State::Hopeless) => true,
+            Some(State::Failed) => false,
+            Some(State::Open) => self.obstacle(i, ms).is_some_and(|r| r.said || r.is_hopeless()),
         };
-        let others = (0..self.slots.len()).all(|i| i == slot || hopeless(i));
-        others && (self.is_broken(slot) || self.usable_keys(slot).all(|k| Some(k) == key))
+        let alone = (0..self.slots.len()).all(|i| i == slot || is_out(i));
+        alone && (self.is_broken(slot) || self.usable_keys(slot, ms).all(|k| Some(k) == key))
     }
 
-    /// A broken provider is asked again with the same key: another one would only lose the prompt cache.
+    /// Whether it was no matter of the key.
     fn is_broken(&self, slot: usize) -> bool {
         self.attempts.last().is_some_and(|a| a.slot == slot && a.class() != Some(Class::RateLimit))
     }
 
-    /// Keys that were not refused in this request.
-    fn usable_keys(&self, slot: usize) -> impl Iterator<Item = usize> {
-        let refused = move |key: usize| {
-            let mut own = self.attempts.iter().filter(|a| a.slot == slot && a.key == Some(key));
-            own.any(|a| matches!(a.class(), Some(Class::Credential | Class::Money)))
+    /// Keys that were asked in this request and not refused, or were not asked and do not rest.
+    fn usable_keys(&self, slot: usize, ms: u64) -> impl Iterator<Item = usize> {
+        let usable = move |&(at, key): &(usize, &Key)| {
+            let mut own = self.attempts.iter().filter(|a| a.slot == slot && a.key == Some(at)).peekable();
+            match own.peek() {
+                Some(_) => !own.any(|a| matches!(a.class(), Some(Class::Credential | Class::Money))),
+                None => self.seat(slot).is_some_and(|s| self.key_rest(slot, s, key, ms).is_none()),
+            }
         };
-        self.keys(slot).map(|(i, _)| i).filter(move |&i| !refused(i))
+        self.keys(slot).filter(usable).map(|(at, _)| at)
     }
 
     /// When all rest: the one whose rest a request would rather break. After the first attempt only one that did not
@@ -502,7 +511,7 @@ impl<'a> Plan<'a> {
     fn give(&mut self, slot: usize, key: Option<usize>, probe: Option<Probe<'a>>, ms: u64) -> Next<'a> {
         match self.candidate(slot, key, probe, ms) {
             Some(candidate) => Next::Try(candidate),
-            None => self.exhausted(Why::Asked),
+            None => self.exhausted(Why::Asked, ms),
         }
     }
 
@@ -520,7 +529,7 @@ impl<'a> Plan<'a> {
             credential,
             model,
             renamed: model != self.asked.named,
-            context_1m: self.asked.context_1m,
+            context_1m: self.asked.context_1m || self.slots.get(slot).is_some_and(|s| s.context_1m),
             repairs: self.repairs(slot, model, ms),
             attempt,
             slot,
@@ -543,8 +552,12 @@ impl<'a> Plan<'a> {
         Some(self.attempts.len() - 1)
     }
 
-    fn exhausted(&self, why: Why) -> Next<'a> {
-        Next::Exhausted(Exhausted::new(why, &self.attempts))
+    fn exhausted(&self, why: Why, ms: u64) -> Next<'a> {
+        let open = |&at: &usize| self.slots.get(at).is_some_and(|s| s.state == State::Open);
+        let said =
+            |at| self.obstacle(at, ms).filter(|rest| rest.said).map(|rest| rest.until.saturating_sub(ms));
+        let resting = (0..self.slots.len()).filter(open).filter_map(said).min();
+        Next::Exhausted(Exhausted::new(why, &self.attempts, resting.map(Duration::from_millis)))
     }
 
     // ---- After an attempt ----
@@ -558,7 +571,7 @@ impl<'a> Plan<'a> {
     fn note(&self, candidate: &Candidate<'a>, failure: &Failure, ms: u64) {
         if let Some(seat) = self.seat(candidate.slot) {
             let key = candidate.key.and_then(|k| seat.keys.get(k));
-            seat.health.failed(key.map(Key::noted), hash(candidate.model), failure, ms);
+            seat.health.failed(key.map(Key::noted), hash(candidate.model), failure, candidate.since, ms);
         }
     }
 
@@ -637,7 +650,7 @@ impl<'a> Plan<'a> {
             if seat.health.no_model_rests() {
                 return None;
             }
-            seat.health.limit_rest(key.member.tag, hash(self.slots.get(slot)?.model), ms)
+            seat.health.limit_rest(key.limits, hash(self.slots.get(slot)?.model), ms)
         };
         key.health.resting(ms).or_else(limit)
     }
@@ -684,6 +697,8 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Tells the moves of pinned requests apart.
+const PINNED: u64 = 1;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Doubling further passes every sensible `retry.max_wait`.
 const MOST_DOUBLED: u32 = 16;

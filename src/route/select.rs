@@ -79,7 +79,8 @@ fn unit(bits: u64) -> f64 {
 pub fn whole(weights: &[f64]) -> Vec<i64> {
     let largest = weights.iter().copied().fold(0.0, f64::max);
     let exact = SCALES.iter().copied().find(|scale| {
-        largest * scale <= MOST && weights.iter().all(|w| (w * scale - (w * scale).round()).abs() < 1e-6)
+        largest * scale <= MOST
+            && weights.iter().all(|w| (w * scale - (w * scale).round()).abs() <= w * scale * 1e-9)
     });
     let scale = exact.unwrap_or(if largest > 0.0 { FINE / largest } else { 0.0 });
     weights.iter().map(|w| steps(w * scale)).collect()
@@ -177,3 +178,150 @@ const SCALES: [f64; 7] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
 /// Largest step: a thousand members of it still fit an `i64`.
 const MOST: f64 = 1e12;
 const FINE: f64 = 1e9;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Chooser, Member, WHEELS, hash, mix, rendezvous, unit, whole};
+
+    fn members(weights: &[f64]) -> Vec<(usize, Member)> {
+        let steps = whole(weights);
+        let tags = (1..).map(|i| mix(7, i));
+        weights
+            .iter()
+            .zip(steps)
+            .zip(tags)
+            .map(|((&weight, steps), tag)| Member { tag, weight, steps })
+            .enumerate()
+            .collect()
+    }
+
+    #[test]
+    fn weights_become_steps_in_the_same_proportions() {
+        for (weights, expected) in [
+            (&[70.0, 30.0][..], &[70, 30][..]),
+            (&[0.7, 0.3], &[7, 3]),
+            (&[0.1, 0.2, 0.3], &[1, 2, 3]),
+            (&[1.0, 0.0], &[1, 0]),
+            (&[0.0, 0.0], &[0, 0]),
+            (&[0.125, 1.0], &[125, 1000]),
+            (&[1e12, 1.0], &[1_000_000_000_000, 1]),
+            (&[1e300, 1.0], &[1_000_000_000, 1]),
+            (&[1e300, 0.0], &[1_000_000_000, 0]),
+            (&[1.0 / 3.0, 2.0 / 3.0], &[500_000_000, 1_000_000_000]),
+            (&[1e-9, 2e-9], &[500_000_000, 1_000_000_000]),
+            (&[], &[]),
+        ] {
+            assert_eq!(whole(weights), expected, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn a_cycle_gives_each_its_weight() {
+        for weights in [&[70.0, 30.0][..], &[5.0, 1.0, 1.0], &[1.0, 0.0, 2.0], &[0.0, 0.0], &[3.0]] {
+            let members = members(weights);
+            let cycle: i64 = members.iter().map(|(_, m)| m.steps).sum::<i64>().max(2);
+            let mut chooser = Chooser::new(0);
+            let mut counts = vec![0; weights.len()];
+            for _ in 0..cycle * 3 {
+                counts[chooser.turn(&members).unwrap()] += 1;
+            }
+            let expected: Vec<i64> = if weights.len() > 1 && weights.iter().all(|w| *w == 0.0) {
+                vec![3; weights.len()]
+            } else if let [_] = weights {
+                vec![cycle * 3]
+            } else {
+                members.iter().map(|(_, m)| m.steps * 3).collect()
+            };
+            assert_eq!(counts, expected, "{weights:?}");
+        }
+        assert_eq!(Chooser::new(0).turn::<u8>(&[]), None);
+    }
+
+    /// Smooth weighted round robin by the book, with its counters in a map and in floating point.
+    fn twin(ahead: &mut BTreeMap<usize, f64>, weights: &[f64]) -> usize {
+        for (at, weight) in weights.iter().enumerate() {
+            *ahead.entry(at).or_default() += weight;
+        }
+        let best = (0..weights.len()).rev().max_by(|a, b| ahead[a].total_cmp(&ahead[b])).unwrap();
+        *ahead.get_mut(&best).unwrap() -= weights.iter().sum::<f64>();
+        best
+    }
+
+    #[test]
+    fn turns_are_those_of_the_slow_twin() {
+        for weights in [&[70.0, 30.0][..], &[5.0, 1.0, 1.0], &[1.0, 2.0, 3.0, 4.0], &[8.0, 8.0]] {
+            let members = members(weights);
+            let (mut chooser, mut ahead) = (Chooser::new(3), BTreeMap::new());
+            for turn in 0..1000 {
+                assert_eq!(
+                    chooser.turn(&members),
+                    Some(twin(&mut ahead, weights)),
+                    "{weights:?}, turn {turn}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_set_has_a_wheel_of_its_own() {
+        let (all, few) = (members(&[2.0, 1.0, 1.0]), members(&[2.0, 1.0]));
+        let mut chooser = Chooser::new(0);
+        let mut counts = [[0; 3]; 2];
+        for _ in 0..12 {
+            counts[0][chooser.turn(&all).unwrap()] += 1;
+            counts[1][chooser.turn(&few).unwrap()] += 1;
+        }
+        assert_eq!(counts, [[6, 3, 3], [8, 4, 0]]);
+    }
+
+    #[test]
+    fn wheels_are_bounded() {
+        let mut chooser = Chooser::new(0);
+        for i in 0..1000u32 {
+            let _ = chooser.turn(&members(&[f64::from(i + 1), 1.0]));
+        }
+        assert_eq!(chooser.wheels.len(), WHEELS);
+    }
+
+    #[test]
+    fn rendezvous_is_that_of_the_slow_twin() {
+        for weights in [&[70.0, 30.0][..], &[1.0, 1.0, 1.0], &[5.0, 0.0, 1.0], &[0.0, 0.0], &[1e300, 1.0]] {
+            let members = members(weights);
+            for i in 0..2000 {
+                let point = hash(&format!("session-{i}"));
+                // As published: weight / -ln(u), the largest wins; those without weight among themselves.
+                let score = |m: &Member, weight: f64| weight / -unit(mix(point, m.tag)).ln();
+                let some = weights.iter().any(|w| *w > 0.0);
+                let weighed =
+                    members.iter().map(|(at, m)| (score(m, if some { m.weight } else { 1.0 }), *at));
+                let expected = weighed.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at)| at);
+                assert_eq!(rendezvous(point, members.iter().copied()), expected, "{weights:?}, {i}");
+            }
+        }
+        assert_eq!(rendezvous::<u8>(1, std::iter::empty()), None);
+    }
+
+    #[test]
+    fn hashes_differ_where_texts_do() {
+        let texts = ["", "\0", "\0\0", "a", "a\0", "12345678", "12345678\0", "123456789", "87654321"];
+        let mut hashes: Vec<u64> = texts.iter().map(|t| hash(t)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), texts.len());
+        // Sessions keep their homes over releases only while this number stays.
+        assert_eq!(hash("session-1"), HASH_OF_SESSION_1);
+    }
+
+    const HASH_OF_SESSION_1: u64 = 3_873_481_421_614_498_512;
+
+    #[test]
+    fn tickets_of_workers_differ() {
+        let (mut one, mut two) = (Chooser::new(0), Chooser::new(1));
+        let mut seen: Vec<u64> = (0..1000).flat_map(|_| [one.ticket(), two.ticket()]).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 2000);
+    }
+}

@@ -40,6 +40,8 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) member: Member,
+    /// Names its limits: unlike the member's tag it changes with the secret, which may belong to another account then.
+    pub(super) limits: u64,
     pub(super) health: Arc<KeyHealth>,
 }
 
@@ -77,8 +79,16 @@ impl Seats {
             let (a, b) = (&account.providers[a], &account.providers[b]);
             a.standby.cmp(&b.standby).then(b.weight.total_cmp(&a.weight))
         });
-        let slashes = account.providers.iter().any(|p| p.enabled && p.kind == Kind::AnthropicCompatible);
+        let slashes = account.providers.iter().any(|p| p.enabled && has_slashes(p.kind));
         Self { seats, order, slashes }
+    }
+}
+
+/// Whether the own model ids of a type may hold slashes (`meta-llama/…`).
+fn has_slashes(kind: Kind) -> bool {
+    match kind {
+        Kind::AnthropicCompatible => true,
+        Kind::Anthropic | Kind::Mock | Kind::OpenAi | Kind::Gemini => false,
     }
 }
 
@@ -86,9 +96,13 @@ impl Seat {
     fn new(provider: &Provider, steps: i64, registry: &Registry) -> Self {
         let tag = hash(&provider.stable);
         let weights: Vec<f64> = provider.credentials.iter().map(|c| c.weight).collect();
-        let keys = provider.credentials.iter().zip(whole(&weights)).map(|(credential, steps)| Key {
-            member: Member { tag: mix(tag, hash(&credential.id)), weight: credential.weight, steps },
-            health: registry.key(provider, credential),
+        let keys = provider.credentials.iter().zip(whole(&weights)).map(|(credential, steps)| {
+            let tag = mix(tag, hash(&credential.id));
+            Key {
+                member: Member { tag, weight: credential.weight, steps },
+                limits: mix(tag, hash(credential.secret.expose())),
+                health: registry.key(provider, credential),
+            }
         });
         Self {
             member: Member { tag, weight: provider.weight, steps },
@@ -99,8 +113,8 @@ impl Seat {
 }
 
 impl Key {
-    /// Its tag and its health, as [`ProviderHealth::failed`] takes them.
+    /// The tag of its limits and its health, as [`ProviderHealth::failed`] takes them.
     pub(super) fn noted(&self) -> (u64, &KeyHealth) {
-        (self.member.tag, &self.health)
+        (self.limits, &self.health)
     }
 }

@@ -1,4 +1,6 @@
 //! `accounts`: providers of one account together, and their shares.
+//!
+//! A share counts only who can answer; what one provider says is `provider`'s.
 
 use super::Reader;
 use crate::config::decode::Record;
@@ -34,12 +36,16 @@ impl Reader<'_> {
         if providers.is_empty() {
             self.sink.mistake(item.at, &item.path, "is empty; expected at least one provider");
         } else if !providers.iter().any(|p| p.enabled && !p.standby && p.weight > 0.0) {
-            let text = "no provider has a share; expected one that is enabled, not standby, with a weight above 0";
+            let text =
+                "no provider has a share; expected one that is enabled, not standby, with a weight above 0";
             self.sink.mistake(item.at, &item.path, text);
         } else if !providers.iter().any(|p| p.enabled && p.served) {
-            self.sink.warn(format!("account `{id}` has no provider that this version serves: its requests are refused"));
+            self.sink.warn(format!(
+                "account `{id}` has no provider that this version serves: its requests are refused"
+            ));
         } else if !providers.iter().any(|p| p.share > 0.0) {
-            let text = format!("account `{id}`: no served provider has a share; only standby ones and pins answer");
+            let text =
+                format!("account `{id}`: no served provider has a share; only standby ones and pins answer");
             self.sink.warn(text);
         }
     }

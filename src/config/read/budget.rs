@@ -11,7 +11,9 @@ impl Reader<'_> {
         let budgets: Vec<Budget> = file.records("budgets").filter_map(|r| self.budget(r, known)).collect();
         if !budgets.is_empty() {
             let n = budgets.len();
-            self.sink.warn(format!("`budgets`: {n} loaded, NOT ENFORCED yet by this version: spending is not limited"));
+            self.sink.warn(format!(
+                "`budgets`: {n} loaded, NOT ENFORCED yet by this version: spending is not limited"
+            ));
         }
         budgets
     }
@@ -32,10 +34,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn rate_limits(&mut self, file: &Record, known: &Known) -> Vec<RateLimit> {
-        let limits: Vec<RateLimit> = file.records("rate_limits").filter_map(|r| self.rate_limit(r, known)).collect();
+        let limits: Vec<RateLimit> =
+            file.records("rate_limits").filter_map(|r| self.rate_limit(r, known)).collect();
         if !limits.is_empty() {
             let n = limits.len();
-            self.sink.warn(format!("`rate_limits`: {n} loaded, NOT ENFORCED yet by this version: requests are not limited"));
+            self.sink.warn(format!(
+                "`rate_limits`: {n} loaded, NOT ENFORCED yet by this version: requests are not limited"
+            ));
         }
         limits
     }
@@ -52,7 +57,7 @@ impl Reader<'_> {
             id: record.string("id")?,
             requests: record.whole("requests"),
             tokens: record.whole("tokens"),
-            period: record.span("period").unwrap_or(Duration::from_secs(60)),
+            period: record.span("period").unwrap_or(Duration::from_mins(1)),
             concurrent: record.whole("concurrent"),
         })
     }
@@ -66,7 +71,9 @@ impl Reader<'_> {
             Level::Customer => self.declared(item, "customer", known.customers.iter().map(String::as_str)),
             Level::Team => self.declared(item, "team", teams),
             Level::VirtualKey if known.keys.is_empty() => {}
-            Level::VirtualKey => self.refers(Some(item), "virtual key", known.keys.iter().map(String::as_str)),
+            Level::VirtualKey => {
+                self.refers(Some(item), "virtual key", known.keys.iter().map(String::as_str));
+            }
             Level::ProviderConfig => self.provider_config(item, known),
         }
     }
@@ -89,11 +96,15 @@ impl Reader<'_> {
             .collect();
         let same: Vec<&str> = full.iter().filter(|(p, _)| *p == id).map(|(_, f)| f.as_str()).collect();
         if same.len() > 1 {
-            let text = format!("{} stands in several accounts; expected one of {}", item.raw, same.join(", "));
+            let text =
+                format!("{} stands in several accounts; expected one of {}", item.raw, same.join(", "));
             self.sink.mistake(item.at, &item.path, text);
         } else if same.is_empty() && !full.iter().any(|(_, f)| f == id) {
             if known.written {
-                let names = full.iter().map(|(p, _)| *p).chain(full.iter().filter(|_| id.contains('/')).map(|(_, f)| f.as_str()));
+                let names = full
+                    .iter()
+                    .map(|(p, _)| *p)
+                    .chain(full.iter().filter(|_| id.contains('/')).map(|(_, f)| f.as_str()));
                 self.dangling(item, &item.raw, id, "provider", names);
             } else {
                 self.sink.warn(format!("{}: there is no provider `{id}`, so this counts nothing", item.path));

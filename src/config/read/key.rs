@@ -13,7 +13,10 @@ impl Reader<'_> {
         let keys: Vec<_> = file.records("virtual_keys").map(|r| (r, self.key(r, server, known))).collect();
         let mut seen: BTreeMap<[u8; 32], &str> = BTreeMap::new();
         for (record, key) in &keys {
-            let (Some(key), Some(item)) = (key, record.item("key").or_else(|| record.item("key_sha256"))) else { continue };
+            let (Some(key), Some(item)) = (key, record.item("key").or_else(|| record.item("key_sha256")))
+            else {
+                continue;
+            };
             if let Some(first) = seen.insert(key.hash, &key.id) {
                 let text = format!("is the same key as that of `{first}`; two ids cannot share one");
                 self.sink.mistake(item.at, &item.path, text);
@@ -58,9 +61,16 @@ impl Reader<'_> {
         let Some((item, key)) = record.item("key").and_then(|i| i.text().map(|t| (i, t))) else { return };
         let length = key.chars().count();
         if !key.bytes().all(|b| b.is_ascii_graphic()) {
-            self.sink.mistake(item.at, &item.path, "has characters that no header can carry; expected visible ASCII without spaces");
+            self.sink.mistake(
+                item.at,
+                &item.path,
+                "has characters that no header can carry; expected visible ASCII without spaces",
+            );
         } else if !server.listen.ip().is_loopback() && length < SHORTEST_KEY {
-            let text = format!("has {length} characters; expected at least {SHORTEST_KEY} when listening beyond loopback ({})", server.listen);
+            let text = format!(
+                "has {length} characters; expected at least {SHORTEST_KEY} when listening beyond loopback ({})",
+                server.listen
+            );
             self.sink.mistake(item.at, &item.path, text);
         }
     }
@@ -89,7 +99,11 @@ impl Reader<'_> {
         if let (Some(item), Some(_)) = (record.item("customer"), &team)
             && customer != of_team
         {
-            let text = format!("{} stands beside `team`, whose customer is {}; leave it out", item.raw, of_team.as_deref().unwrap_or("none"));
+            let text = format!(
+                "{} stands beside `team`, whose customer is {}; leave it out",
+                item.raw,
+                of_team.as_deref().unwrap_or("none")
+            );
             self.sink.mistake(item.at, &item.path, text);
         }
         (team, customer.or(of_team))
@@ -102,12 +116,20 @@ impl Reader<'_> {
                 && record.list(name).is_empty()
                 && record.sound(&[name])
             {
-                self.sink.mistake(item.at, &item.path, "allows nothing; leave it out for all, or use `disabled: true`");
+                self.sink.mistake(
+                    item.at,
+                    &item.path,
+                    "allows nothing; leave it out for all, or use `disabled: true`",
+                );
             }
         }
         if let Some((id, providers)) = account {
             for item in record.list("providers") {
-                self.refers(Some(item), &format!("provider of account `{id}`"), providers.iter().map(String::as_str));
+                self.refers(
+                    Some(item),
+                    &format!("provider of account `{id}`"),
+                    providers.iter().map(String::as_str),
+                );
             }
         }
         Allow {

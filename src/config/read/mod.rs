@@ -57,6 +57,9 @@ impl Reader<'_> {
         let keys = self.keys(file, &server, &known);
         known.keys = ids(file, "virtual_keys");
         self.own_keys(file, &keys);
+        if !known.written {
+            self.own_keys_of_env(file, &accounts, &keys);
+        }
         self.listening(file, &server, &keys);
         let budgets = self.budgets(file, &known);
         let rate_limits = self.rate_limits(file, &known);
@@ -82,7 +85,9 @@ impl Reader<'_> {
         }
         self.sink.warn("the file names no `accounts`: providers come from the environment");
         let (account, warnings) = startup::account(self.env, &retry.timeouts);
-        warnings.into_iter().for_each(|w| self.sink.warn(w));
+        for warning in warnings {
+            self.sink.warn(warning);
+        }
         vec![account]
     }
 
@@ -163,7 +168,11 @@ impl Reader<'_> {
         let all = || accounts.iter().flat_map(|a| &a.providers);
         if all().any(|p| p.id == provider || p.kind.word() == provider) {
             if model.is_empty() {
-                self.sink.mistake(target.at, &target.path, format!("{} names no model behind the `/`", target.raw));
+                self.sink.mistake(
+                    target.at,
+                    &target.path,
+                    format!("{} names no model behind the `/`", target.raw),
+                );
             }
             return;
         }
@@ -191,6 +200,24 @@ impl Reader<'_> {
             }
         }
     }
+
+    /// The same for a shell that has the gateway's key where a client looks for it.
+    fn own_keys_of_env(&mut self, file: &Record, accounts: &[Account], keys: &[VirtualKey]) {
+        for provider in accounts.iter().flat_map(|a| &a.providers) {
+            let hashes: Vec<_> =
+                provider.credentials.iter().map(|c| key::sha256(c.secret.expose())).collect();
+            let Some(own) = keys.iter().find(|k| hashes.contains(&k.hash)) else { continue };
+            let record = file.records("virtual_keys").find(|r| r.text("id") == Some(own.id.as_str()));
+            let Some(item) = record.and_then(|r| r.item("key").or_else(|| r.item("key_sha256"))) else {
+                continue;
+            };
+            let variable = startup::variable(provider.kind);
+            let text = format!(
+                "is also in `{variable}`, so the gateway would ask itself with it; unset that variable here, or name the `accounts`"
+            );
+            self.sink.mistake(item.at, &item.path, text);
+        }
+    }
 }
 
 fn ids(file: &Record, list: &str) -> Vec<String> {
@@ -201,7 +228,10 @@ fn retry(record: Option<&Record>) -> Retry {
     let span = |name: &str| record.and_then(|r| r.span(name));
     let d = RETRY;
     Retry {
-        attempts: record.and_then(|r| r.whole("attempts")).and_then(|n| n.try_into().ok()).unwrap_or(d.attempts),
+        attempts: record
+            .and_then(|r| r.whole("attempts"))
+            .and_then(|n| n.try_into().ok())
+            .unwrap_or(d.attempts),
         max_wait: span("max_wait").unwrap_or(d.max_wait),
         keep_cache: d.keep_cache,
         ping_after: span("ping_after").unwrap_or(d.ping_after),
@@ -236,9 +266,9 @@ pub const RETRY: Retry = {
         ping_after: Duration::from_secs(30),
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(300),
-            total: Duration::from_secs(600),
+            first_byte: Duration::from_mins(2),
+            idle: Duration::from_mins(5),
+            total: Duration::from_mins(10),
         },
     }
 };
@@ -252,7 +282,9 @@ pub fn listen_mistakes(snapshot: &Snapshot) -> Vec<String> {
     let listen = snapshot.server.listen;
     let mut out = Vec::new();
     if !listen.ip().is_loopback() && snapshot.keys.is_empty() {
-        out.push(format!("`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1"));
+        out.push(format!(
+            "`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1"
+        ));
     }
     for provider in snapshot.accounts.iter().flat_map(|a| &a.providers) {
         if super::url::is_own(&provider.base, listen) {

@@ -1,4 +1,6 @@
 //! One of an account's `providers`: where it is, what it is asked for, with which credentials.
+//!
+//! Opens no connection: whether it is there, `check --online` asks.
 
 use super::Reader;
 use crate::config::decode::{Item, Record, join};
@@ -9,7 +11,13 @@ use crate::config::snapshot::{Base, Credential, Kind, Models, Provider, Proxy, R
 use crate::config::{startup, url};
 
 impl Reader<'_> {
-    pub(super) fn provider(&mut self, record: &Record, account: &str, retry: &Retry, server: &Server) -> Provider {
+    pub(super) fn provider(
+        &mut self,
+        record: &Record,
+        account: &str,
+        retry: &Retry,
+        server: &Server,
+    ) -> Provider {
         let id = record.string("id").unwrap_or_default();
         let kind = record.kind.map_or(Kind::Mock, kind_of);
         let base = self.base(record, kind, server);
@@ -40,7 +48,9 @@ impl Reader<'_> {
     fn told(&mut self, record: &Record, provider: &Provider) {
         if !provider.served && record.kind.is_some() && provider.enabled {
             let (stable, word) = (&provider.stable, provider.kind.word());
-            self.sink.warn(format!("{stable}: type `{word}` is not served yet by this version: it gets no requests"));
+            self.sink.warn(format!(
+                "{stable}: type `{word}` is not served yet by this version: it gets no requests"
+            ));
         }
     }
 
@@ -54,14 +64,18 @@ impl Reader<'_> {
             return startup::home(kind);
         };
         if kind == Kind::Mock {
-            let text = "type `mock` is the one inside this process; for another, use type `anthropic_compatible`";
+            let text =
+                "type `mock` is the one inside this process; for another, use type `anthropic_compatible`";
             self.sink.mistake(item.at, &item.path, text);
             return startup::NOWHERE;
         }
         match url::base(item.text().unwrap_or_default(), of.version) {
             Ok(base) => {
                 if url::is_own(&base, server.listen) {
-                    let text = format!("is the gateway's own address (`server.listen` is {}); expected the provider's", server.listen);
+                    let text = format!(
+                        "is the gateway's own address (`server.listen` is {}); expected the provider's",
+                        server.listen
+                    );
                     self.sink.mistake(item.at, &item.path, text);
                 }
                 base
@@ -85,7 +99,11 @@ impl Reader<'_> {
         let Some(item) = record.item("models") else { return Models::AsAsked };
         let map = record.map("models");
         if map.is_empty() {
-            self.sink.mistake(item.at, &item.path, "is empty: the provider would offer no model; leave it out for all");
+            self.sink.mistake(
+                item.at,
+                &item.path,
+                "is empty: the provider would offer no model; leave it out for all",
+            );
         }
         let pair = |(name, to): &(Item, Item)| Some((Pattern::new(name.text()?), to.text()?.to_owned()));
         Models::Map(map.iter().filter_map(pair).collect())
@@ -94,7 +112,11 @@ impl Reader<'_> {
     fn credentials(&mut self, record: &Record, kind: Kind) -> Vec<Credential> {
         if record.has("api_key") && record.has("api_keys") {
             let at = record.item("api_keys").map_or(record.at, |i| i.at);
-            self.sink.mistake(at, &join(&record.path, "api_keys"), "stands beside `api_key`; expected one of them");
+            self.sink.mistake(
+                at,
+                &join(&record.path, "api_keys"),
+                "stands beside `api_key`; expected one of them",
+            );
         }
         if let Some(key) = record.text("api_key") {
             let secret = Secret::new(key);
@@ -133,7 +155,11 @@ impl Reader<'_> {
             if let Some(e) = header_mistake(&lower) {
                 self.sink.mistake(name.at, &name.path, format!("{} {e}", name.raw));
             } else if out.iter().any(|(n, _)| *n == lower) {
-                self.sink.mistake(name.at, &name.path, format!("{} stands twice (case does not matter)", name.raw));
+                self.sink.mistake(
+                    name.at,
+                    &name.path,
+                    format!("{} stands twice (case does not matter)", name.raw),
+                );
             } else {
                 out.push((lower, Secret::new(secret)));
             }

@@ -1,4 +1,6 @@
 //! `server`, and what listening beyond loopback demands.
+//!
+//! Binds nothing: whether the address is free is seen at the start.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -24,7 +26,9 @@ impl Reader<'_> {
     fn only_at_start(&mut self, written: &Server, running: &Server) {
         if written.listen != running.listen {
             let (new, old) = (written.listen, running.listen);
-            self.sink.warn(format!("`server.listen` is {new}; this gateway goes on listening on {old} until it ends"));
+            self.sink.warn(format!(
+                "`server.listen` is {new}; this gateway goes on listening on {old} until it ends"
+            ));
         }
         if (written.workers, written.pin) != (running.workers, running.pin) {
             self.sink.warn("`server.workers` and `server.pin` take effect at the next start");
@@ -45,7 +49,8 @@ impl Reader<'_> {
         };
         server.tls = record.record("tls").and_then(tls);
         server.allowed_hosts = record.list("allowed_hosts").iter().filter_map(|i| self.host(i)).collect();
-        server.allowed_origins = record.list("allowed_origins").iter().filter_map(|i| self.origin(i)).collect();
+        server.allowed_origins =
+            record.list("allowed_origins").iter().filter_map(|i| self.origin(i)).collect();
         server.max_body = size("max_body").unwrap_or(server.max_body);
         server.max_connections = size("max_connections").unwrap_or(server.max_connections);
         server.drain = record.span("drain").unwrap_or(server.drain);
@@ -55,7 +60,10 @@ impl Reader<'_> {
         let host = item.text()?.to_ascii_lowercase();
         let fits = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
         if !fits {
-            let text = format!("{} is not a host name; expected a name such as `gateway.corp` (no scheme, no port)", item.raw);
+            let text = format!(
+                "{} is not a host name; expected a name such as `gateway.corp` (no scheme, no port)",
+                item.raw
+            );
             self.sink.mistake(item.at, &item.path, text);
         }
         fits.then_some(host)
@@ -80,14 +88,25 @@ impl Reader<'_> {
         let at = item.map_or(Pos { line: 1, column: 1 }, |i| i.at);
         if keys.is_empty() && !file.has("virtual_keys") {
             let listen = server.listen;
-            let text = format!("`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1");
+            let text = format!(
+                "`{listen}` is beyond loopback, which takes `virtual_keys`; add one, or listen on 127.0.0.1"
+            );
             self.sink.mistake(at, "server.listen", text);
-        } else if keys.is_empty() && file.list("virtual_keys").is_empty() && file.item("virtual_keys").is_some() {
-            self.sink.mistake(at, "server.listen", "is beyond loopback, but `virtual_keys` is empty; add a key");
+        } else if keys.is_empty()
+            && file.list("virtual_keys").is_empty()
+            && file.item("virtual_keys").is_some()
+        {
+            self.sink.mistake(
+                at,
+                "server.listen",
+                "is beyond loopback, but `virtual_keys` is empty; add a key",
+            );
         }
         if server.tls.is_none() {
             let listen = server.listen;
-            self.sink.warn(format!("listening on {listen} without `server.tls`: keys and contents cross the network readable"));
+            self.sink.warn(format!(
+                "listening on {listen} without `server.tls`: keys and contents cross the network readable"
+            ));
         }
     }
 }
@@ -107,6 +126,6 @@ pub fn default() -> Server {
         allowed_origins: Vec::new(),
         max_body: 32 << 20,
         max_connections: 16_384,
-        drain: Duration::from_secs(120),
+        drain: Duration::from_mins(2),
     }
 }

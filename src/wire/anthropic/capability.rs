@@ -112,6 +112,11 @@ pub fn of(model: &str) -> Option<&'static Capability> {
     })
 }
 
+/// The ids of all families, newest first.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|known| known.family)
+}
+
 /// The context window of a model in tokens, if it is known: a million for whatever ends in `[1m]`.
 pub fn window(model: &str) -> Option<u64> {
     match super::request::strip_context_mark(model) {
@@ -367,5 +372,3 @@ mod tests {
         }
     }
 }
-/// known
-pub fn known() -> impl Iterator<Item = &'static str> { ["claude-opus-5-5","claude-sonnet-5-5","claude-haiku-5-5"].into_iter() }

@@ -115,6 +115,18 @@ pub fn event(error: &Error, request_id: &str) -> Vec<u8> {
     [b"event: error\ndata: ", body(error, request_id).as_slice(), b"\n\n"].concat()
 }
 
+/// An error body as the event that tells the same inside a stream.
+pub fn event_of(body: &[u8]) -> Vec<u8> {
+    let mut out = b"event: error\n".to_vec();
+    for line in body.split(|&b| b == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line.trim_ascii_end());
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+    out
+}
+
 /// The event that keeps a silent stream alive.
 pub const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
@@ -652,15 +664,4 @@ mod tests {
         assert_eq!(wait(None, r#"{"error":{"message":"try again in 5 weeks"}}"#), None);
         assert_eq!(wait(None, ""), None);
     }
-}
-/// An error body as the event that tells the same inside a stream.
-pub fn event_of(body: &[u8]) -> Vec<u8> {
-    let mut out = b"event: error\n".to_vec();
-    for line in body.split(|&b| b == b'\n') {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line.trim_ascii_end());
-        out.push(b'\n');
-    }
-    out.push(b'\n');
-    out
 }

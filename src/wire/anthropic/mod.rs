@@ -4,13 +4,17 @@
 //! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
 
 pub mod capability;
+mod drops;
 pub mod fault;
+mod history;
+mod marks;
 pub mod rename;
 pub mod repair;
 pub mod reply;
 pub mod request;
 pub mod shape;
 pub mod stream;
+mod thinking;
 mod usage;
 
 pub use repair::{Beta, Field, Repair};

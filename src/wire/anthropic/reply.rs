@@ -4,10 +4,9 @@
 //! an answer of the dialect from a stranger's JSON.
 
 use super::fault;
-use super::stream::stop_reason;
 use super::usage::Counts;
 use crate::json::{self, Edits, Span, Spliced, text};
-use crate::wire::Meter;
+use crate::wire::{Meter, Stop};
 
 /// A whole answer, as far as it is read.
 #[derive(Clone, Debug)]
@@ -25,6 +24,7 @@ impl<'b> Reply<'b> {
         let mut reply = Self { body, model_at: None, meter: Meter::default() };
         let mut counts = Counts::default();
         let mut kind = None;
+        let mut error = false;
         for member in json::members(body, Span::all(body)) {
             let member = member.ok()?;
             let value = member.value.of(body);
@@ -35,15 +35,22 @@ impl<'b> Reply<'b> {
                     reply.meter.model = text::string(value).map(|model| model.as_ref().into());
                 }
                 b"\"usage\"" => counts.read(body, member.value),
+                b"\"stop_reason\"" => {
+                    reply.meter.stop = text::string(value).map(|word| Stop::from_anthropic(&word));
+                }
+                b"\"error\"" => error = value != b"null",
                 _ => {}
             }
         }
-        if kind? == "error" {
-            reply.meter.error = Some(fault::told(body));
+        match kind.as_deref() {
+            Some("error") => reply.meter.error = Some(fault::told(body)),
+            // Routers answer 200 with the error of the provider behind them, in a shape without `type`.
+            None if error => reply.meter.error = Some(fault::told(body)),
+            None => return None,
+            Some(_) => {}
         }
         reply.meter.usage = counts.usage();
         reply.meter.counted = counts.told();
-        reply.meter.stop = stop_reason(body, Span::all(body));
         Some(reply)
     }
 

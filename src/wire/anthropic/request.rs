@@ -69,11 +69,13 @@ impl<'b> Ask<'b> {
     /// Reads a body. The error names the field, what came and what was expected.
     pub fn read(body: &'b [u8], call: Call) -> Result<Self, Error> {
         let mut seen = Seen::default();
-        for member in json::members(body, Span::all(body)) {
+        let mut messages = Vec::new();
+        let mut members = json::members(body, Span::all(body));
+        while let Some(member) = members.next_opening("messages", &mut messages) {
             let member = member.map_err(|fault| not_json(body, fault))?;
             seen.note(body, member)?;
         }
-        seen.finish(body, call)
+        seen.finish(body, call, messages)
     }
 
     /// The session that `metadata.user_id` names: Claude Code writes a JSON string with `session_id`, or
@@ -167,7 +169,7 @@ struct Seen<'b> {
     model: Option<(Member, Cow<'b, str>)>,
     stream: Option<(Member, bool)>,
     max_tokens: Option<(Member, u64)>,
-    messages: Option<(Member, Vec<Span>)>,
+    messages: Option<Member>,
     others: [Option<Member>; OTHERS.len()],
 }
 
@@ -185,7 +187,10 @@ impl<'b> Seen<'b> {
             let limit = text::count(value).ok_or_else(|| wrong("max_tokens", "an integer >= 0", value))?;
             once("max_tokens", self.max_tokens.replace((member, limit)))
         } else if member.is(body, "messages") {
-            once("messages", self.messages.replace((member, messages(body, member)?)))
+            if !value.starts_with(b"[") {
+                return Err(wrong("messages", "an array", value));
+            }
+            once("messages", self.messages.replace(member))
         } else {
             if let Some(slot) = OTHERS.iter().position(|name| member.is(body, name)) {
                 self.others[slot] = Some(member);
@@ -194,12 +199,12 @@ impl<'b> Seen<'b> {
         }
     }
 
-    fn finish(self, body: &'b [u8], call: Call) -> Result<Ask<'b>, Error> {
+    fn finish(self, body: &'b [u8], call: Call, messages: Vec<Span>) -> Result<Ask<'b>, Error> {
         let (model_at, model) = self.model.ok_or_else(|| missing("model"))?;
         if model.is_empty() {
             return Err(bad("model: must not be empty"));
         }
-        let (messages_at, messages) = self.messages.ok_or_else(|| missing("messages"))?;
+        let messages_at = self.messages.ok_or_else(|| missing("messages"))?;
         if self.max_tokens.is_none() && call == Call::Messages {
             return Err(missing("max_tokens"));
         }
@@ -229,14 +234,6 @@ impl<'b> Seen<'b> {
             speed,
         })
     }
-}
-
-fn messages(body: &[u8], member: Member) -> Result<Vec<Span>, Error> {
-    let value = member.value.of(body);
-    if !value.starts_with(b"[") {
-        return Err(wrong("messages", "an array", value));
-    }
-    json::elements(body, member.value).collect::<Result<_, _>>().map_err(|fault| not_json(body, fault))
 }
 
 fn once<T>(name: &str, before: Option<T>) -> Result<(), Error> {

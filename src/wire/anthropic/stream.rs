@@ -209,7 +209,7 @@ impl Seen {
 }
 
 /// The stop reason in an object that holds one; `None` for `null` and absent.
-pub(super) fn stop_reason(body: &[u8], object: Span) -> Option<Stop> {
+fn stop_reason(body: &[u8], object: Span) -> Option<Stop> {
     let reason = member_of(body, object, "stop_reason")?;
     text::string(reason.value.of(body)).map(|word| Stop::from_anthropic(&word))
 }
@@ -228,7 +228,10 @@ fn kind(event: &Event<'_>) -> Kind {
     }
     match member_of(data, Span::all(data), "type").and_then(|kind| text::string(kind.value.of(data))) {
         Some(name) => named(name.as_bytes()),
-        None => named(event.name),
+        None if !event.name.is_empty() => named(event.name),
+        // Routers put the error of the provider behind them into the stream in a shape without `type`.
+        None if member_of(data, Span::all(data), "error").is_some() => Kind::Error,
+        None => Kind::Unknown,
     }
 }
 

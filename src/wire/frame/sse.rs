@@ -69,6 +69,10 @@ impl Sse {
     /// Reads the next bytes and shows each event that ends in them. Returns the offset in `bytes` just behind the last
     /// event or comment that ended there.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>)) -> Option<usize> {
+        if bytes.is_empty() {
+            // A CR at the end of the last push still waits for its LF.
+            return None;
+        }
         let mut boundary = None;
         let mut from = 0;
         let mut at = 0;
@@ -149,6 +153,9 @@ impl Sse {
             self.joined.clear();
             join(block, &mut self.joined);
             each(Event { name, data: &self.joined, data_at: None, unread: false });
+            if self.joined.capacity() > KEPT_CARRY {
+                self.joined = Vec::new();
+            }
         } else {
             let data_at = Some(self.began + data.start as u64);
             each(Event { name, data: data.of(block), data_at, unread: false });
@@ -227,5 +234,5 @@ fn each_line(block: &[u8], mut each: impl FnMut(usize, &[u8])) {
     }
 }
 
-/// A carry is kept for the next event up to this capacity, so that thousands of open streams stay small.
+/// A carry, or a join, is kept for the next event up to this capacity, so that thousands of open streams stay small.
 const KEPT_CARRY: usize = 4 * 1024;

@@ -1,0 +1,398 @@
+//! `pointsman explain`: which provider would get a request and as which model, why, and who follows.
+//!
+//! Asks the same code as a request does, with a registry in which nothing rests: what a running gateway knows about its
+//! providers' health is not seen from here, and the text says so. Sends nothing.
+
+use std::fmt::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{USAGE, failed};
+use crate::auth::{Caller, Keys, Surface};
+use crate::clock;
+use crate::config::snapshot::{Affinity, Provider, VirtualKey};
+use crate::config::{self, Found, Snapshot, env::System};
+use crate::error::{Error, Kind, Stage};
+use crate::govern::{self, access::listed};
+use crate::route::pins::Pin;
+use crate::route::{Choice, Chooser, LeftOut, Next, Plan, Registry, Table, Want, plan, session_hash};
+
+/// What `pointsman explain` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pointsman explain claude-sonnet-4-5
+  pointsman explain 'claude-opus-4-6[1m]' --key claude-code-dev --input-tokens 300000
+  pointsman explain bedrock/claude-sonnet-4-6 --session 3fa85f64-5717-4562-b3fc-2c963f66afa6")]
+pub struct Options {
+    /// The model as a client would name it: a name, PROVIDER/MODEL, or an alias
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// The configuration file [default: $POINTSMAN_CONFIG, else the first of the usual places]
+    #[arg(long, value_name = "F")]
+    config: Option<PathBuf>,
+    /// As the virtual key with this id (never the key itself)
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// As a request of this session, which stays with one provider
+    #[arg(long, value_name = "S")]
+    session: Option<String>,
+    /// As a request of this class: main, background, subagent, web_search, compaction, title
+    #[arg(long, value_name = "C")]
+    class: Option<String>,
+    /// As a conversation of so many tokens, which needs a window that holds it
+    #[arg(long, value_name = "N")]
+    input_tokens: Option<u64>,
+}
+
+/// Prints the explanation.
+pub fn run(options: &Options) -> ExitCode {
+    let snapshot = match config::discover(options.config.as_deref(), &System, false) {
+        Found::File(path) => config::load(&path, &System),
+        Found::Nothing { .. } => Ok(config::from_env(&System)),
+    };
+    let snapshot = match snapshot {
+        Ok(snapshot) => snapshot,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match explain(&snapshot, &options.question()) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(e) if e.kind == Kind::BadRequest => {
+            eprintln!("pointsman: {e}");
+            ExitCode::from(USAGE)
+        }
+        Err(e) => failed(format_args!("{}: {e}", options.model)),
+    }
+}
+
+impl Options {
+    fn question(&self) -> Question<'_> {
+        Question {
+            key: self.key.as_deref(),
+            session: self.session.as_deref(),
+            class: self.class.as_deref(),
+            input_tokens: self.input_tokens,
+            ..Question::about(&self.model)
+        }
+    }
+}
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// As a client would name it.
+    pub model: &'a str,
+    /// Id of the virtual key.
+    pub key: Option<&'a str>,
+    /// Id of the session.
+    pub session: Option<&'a str>,
+    /// One of the classes of requests.
+    pub class: Option<&'a str>,
+    /// Length of the conversation in tokens.
+    pub input_tokens: Option<u64>,
+    /// The context window of a model in tokens; `None` where it is not known.
+    pub window: fn(&str) -> Option<u64>,
+}
+
+impl<'a> Question<'a> {
+    /// A question about a model and nothing else.
+    pub fn about(model: &'a str) -> Self {
+        Self { model, key: None, session: None, class: None, input_tokens: None, window: |_| None }
+    }
+}
+
+/// The explanation as text for a terminal, or why nobody would be asked. [`Kind::BadRequest`] means that the question
+/// itself is wrong (a key or a class that does not exist); every other error is what the client would get.
+pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Result<String, Error> {
+    known_class(question.class)?;
+    let keys = Keys::new(snapshot);
+    let (caller, written) = caller(snapshot, &keys, question.key)?;
+    let entry = govern::enter(snapshot, &caller, Surface::Anthropic, Some(question.model))?;
+    let now = clock::now();
+    let table = Table::new(snapshot, &Arc::new(Registry::new(now)));
+    let want = want(question);
+    let mut plan = plan(&table, snapshot, &entry, &want, &mut Chooser::new(0), now)?;
+    let key = match plan.next(now) {
+        Next::Try(candidate) => candidate.credential.map(|c| c.id.as_str()),
+        Next::Wait(_) | Next::Exhausted(_) => None,
+    };
+    Ok(Text { snapshot, question, caller: &caller, written, plan: &plan, key }.to_string())
+}
+
+fn want<'a>(question: &Question<'a>) -> Want<'a> {
+    Want {
+        model: question.model,
+        surface: Surface::Anthropic,
+        session: question.session.map(session_hash),
+        new_turn: true,
+        cache_ttl: Duration::from_secs(300),
+        input_bytes: 0,
+        context_needed: question.input_tokens,
+        window: question.window,
+    }
+}
+
+fn known_class(class: Option<&str>) -> Result<(), Error> {
+    match class {
+        Some(class) if !CLASSES.contains(&class) => Err(wrong(format!(
+            "`{class}` is no class of requests; there are {}",
+            listed(CLASSES.into_iter())
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// As whom the question is asked, and what the configuration says of that key.
+fn caller<'s>(
+    snapshot: &'s Snapshot,
+    keys: &Keys,
+    id: Option<&str>,
+) -> Result<(Caller, Option<&'s VirtualKey>), Error> {
+    let everyone = keys.everyone();
+    let Some(id) = id else { return Ok((everyone, None)) };
+    if let Some(caller) = keys.by_id(id) {
+        return Ok((caller, snapshot.keys.iter().find(|k| k.id == id)));
+    }
+    if keys.is_open() {
+        return if everyone.key() == id {
+            Ok((everyone, None))
+        } else {
+            Err(wrong(format!(
+                "there is no virtual key `{id}`: none is configured, everyone on this machine is `{}`",
+                everyone.key()
+            )))
+        };
+    }
+    let known = listed(snapshot.keys.iter().map(|k| k.id.as_str()));
+    Err(wrong(format!("there is no virtual key `{id}`; there are {known} (ids, not the keys themselves)")))
+}
+
+fn wrong(message: String) -> Error {
+    Error::new(Stage::Route, Kind::BadRequest, message)
+}
+
+/// Everything that the text is made of.
+struct Text<'t> {
+    snapshot: &'t Snapshot,
+    question: &'t Question<'t>,
+    caller: &'t Caller,
+    written: Option<&'t VirtualKey>,
+    plan: &'t Plan<'t>,
+    /// The provider's key for the first attempt.
+    key: Option<&'t str>,
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, model)) = self.plan.order().next() else { return Ok(()) };
+        writeln!(f, "{} goes to {} as {model}\n", self.question.model, first.id)?;
+        self.facts(f, first)?;
+        self.order(f)?;
+        self.left_out(f)?;
+        writeln!(
+            f,
+            "\nWhat rests in a running gateway (rate limits, failures) is skipped there and not seen here."
+        )
+    }
+}
+
+impl Text<'_> {
+    fn facts(&self, f: &mut fmt::Formatter<'_>, first: &Provider) -> fmt::Result {
+        row(f, "why", self.why(first))?;
+        if let Some(note) = self.name_note() {
+            row(f, "name", note)?;
+        }
+        row(f, "key", self.key_note())?;
+        if let Some(session) = self.question.session
+            && self.snapshot.affinity == Affinity::None
+        {
+            row(f, "session", format!("{session}: not looked at, `routing.affinity` is `none`"))?;
+        }
+        if let Some(class) = self.question.class {
+            row(f, "class", format!("{class}: no rule is configured, so it changes nothing"))?;
+        }
+        if let Some(tokens) = self.question.input_tokens {
+            row(f, "input", format!("{tokens} tokens"))?;
+        }
+        match &self.snapshot.source {
+            Some(path) => row(f, "config", path.display()),
+            None => row(f, "config", "no file: providers of the environment"),
+        }
+    }
+
+    fn why(&self, first: &Provider) -> String {
+        let sharing = self.plan.sharing();
+        let share = percent(share(self.plan, 0));
+        let preferred = self.plan.asked().pin == Pin::Preferred;
+        match (self.plan.choice(), self.plan.asked().pin) {
+            (Choice::Pinned, Pin::Kind(kind)) if sharing > 1 => {
+                format!("the name is pinned to the type `{}`; of those by weight: {share}", kind.word())
+            }
+            (Choice::Pinned, Pin::Kind(kind)) => {
+                format!(
+                    "the name is pinned to the type `{}`; no other one is asked, also when it fails",
+                    kind.word()
+                )
+            }
+            (Choice::Pinned, _) => {
+                "the name is pinned to it; no other one is asked, also when it fails".to_owned()
+            }
+            (Choice::Only, _) => "no other provider may be asked".to_owned(),
+            (Choice::Moved, _) => "failover moved the session here".to_owned(),
+            (_, _) if preferred && sharing == 1 => {
+                format!("`{}` is its own `model`", self.plan.asked().model)
+            }
+            (_, _) if sharing == 1 && first.standby => "only standby providers may be asked".to_owned(),
+            (_, _) if sharing == 1 => {
+                "it is the only one with a share; the others follow when it fails".to_owned()
+            }
+            (Choice::Home, _) => format!("the session stays with it; it has {share} of all sessions"),
+            (Choice::Turn, _) => format!("by weight: it gets {share} of {}", self.requests()),
+        }
+    }
+
+    /// What a turn by weight is about.
+    fn requests(&self) -> &'static str {
+        match self.snapshot.affinity {
+            Affinity::Session => {
+                "sessions, and of requests without one (`--session S` tells where a session stays)"
+            }
+            Affinity::None => "requests",
+        }
+    }
+
+    /// What became of the name, where it is not simply taken.
+    fn name_note(&self) -> Option<String> {
+        let asked = self.plan.asked();
+        let mut notes = Vec::new();
+        if asked.alias {
+            let (name, _) = govern::access::bare(self.question.model);
+            let target =
+                self.snapshot.aliases.iter().find(|a| a.name == self.question.model || a.name == name);
+            notes
+                .push(target.map_or_else(|| "an alias".to_owned(), |a| format!("an alias for {}", a.target)));
+        }
+        if asked.context_1m {
+            notes.push("[1m] is taken off and asks for the window of a million tokens".to_owned());
+        }
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+
+    fn key_note(&self) -> String {
+        let account = self.snapshot.accounts.get(self.caller.account()).map_or("", |a| a.id.as_str());
+        let key = self.caller.key();
+        match self.written {
+            Some(k) if k.disabled => {
+                format!("{key}, account {account}; it is DISABLED: requests with it get 401")
+            }
+            Some(k) if k.expires.is_some_and(|end| end <= now_unix()) => {
+                format!("{key}, account {account}; it has EXPIRED: requests with it get 401")
+            }
+            Some(_) => format!("{key}, account {account}"),
+            None if self.snapshot.keys.is_empty() => {
+                format!("{key} (no virtual keys: open mode), account {account}")
+            }
+            None => format!("any that may use everything, account {account} (`--key ID` looks as one key)"),
+        }
+    }
+
+    fn order(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, names) = self.plan.order().fold((0, 0), |(n, w), (p, _)| (n + 1, w.max(width(&p.id))));
+        if count == 1 {
+            return Ok(());
+        }
+        writeln!(f, "\nIn this order, {} attempts at most:", self.snapshot.retry.attempts)?;
+        for (at, (provider, model)) in self.plan.order().enumerate() {
+            let id = pad(&provider.id, names);
+            write!(f, "  {:>2}. {id}  {:>8}  as {model}", at + 1, self.role(at, provider))?;
+            self.details(f, at, provider, model)?;
+            f.write_char('\n')?;
+        }
+        Ok(())
+    }
+
+    fn role(&self, at: usize, provider: &Provider) -> String {
+        let pinned = self.plan.choice() == Choice::Pinned;
+        match (at < self.plan.sharing(), provider.standby) {
+            (true, false) if pinned || provider.weight > 0.0 => percent(share(self.plan, at)),
+            (true, false) => "by name".to_owned(),
+            (_, true) => "standby".to_owned(),
+            (false, false) => "failover".to_owned(),
+        }
+    }
+
+    fn details(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        at: usize,
+        provider: &Provider,
+        model: &str,
+    ) -> fmt::Result {
+        if provider.credentials.len() > 1 {
+            match self.key.filter(|_| at == 0) {
+                Some(key) => write!(f, ", key {key} of {}", provider.credentials.len())?,
+                None => write!(f, ", {} keys", provider.credentials.len())?,
+            }
+        }
+        if self.question.input_tokens.is_some() {
+            match (self.question.window)(model) {
+                Some(window) => write!(f, ", window {window}")?,
+                None => f.write_str(", window not known")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left_out = self.plan.left_out();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\nLeft out:")?;
+        let names = left_out.iter().map(|l| width(l.provider)).max().unwrap_or(0);
+        left_out.iter().try_for_each(|LeftOut { provider, reason }| {
+            writeln!(f, "      {}  {reason}", pad(provider, names))
+        })
+    }
+}
+
+/// The share of one of those that share the first choice, among those; all alike where none has a weight.
+fn share(plan: &Plan<'_>, at: usize) -> f64 {
+    let weights: Vec<f64> = plan.order().take(plan.sharing()).map(|(p, _)| p.weight).collect();
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    let part = |w: &f64| if largest > 0.0 { w / largest } else { 1.0 };
+    let sum: f64 = weights.iter().map(part).sum();
+    weights.get(at).map_or(0.0, part) / sum
+}
+
+/// `70 %`, `33.3 %`.
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+fn row(f: &mut fmt::Formatter<'_>, name: &str, text: impl fmt::Display) -> fmt::Result {
+    writeln!(f, "  {name:<8} {text}")
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn pad(text: &str, to: usize) -> String {
+    format!("{text:<to$}")
+}
+
+fn now_unix() -> i64 {
+    i64::try_from(clock::unix_micros() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// The classes of requests that rules tell apart.
+const CLASSES: [&str; 6] = ["main", "background", "subagent", "web_search", "compaction", "title"];

@@ -1,0 +1,217 @@
+//! A provider breaks, and the client does not notice.
+
+use crate::support::upstream::{dead, reply, reply_with, sse, sse_then};
+use crate::support::*;
+
+fn ms(n: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(n)
+}
+
+#[test]
+fn an_error_before_content_is_replaced_by_the_next_provider() {
+    let first = upstream().streams(&(message_start("m") + &error_event("overloaded_error")));
+    let second = upstream().streams(&stream("m", "hello"));
+    let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
+    let answer = gw.post(messages().stream());
+    answer.is(200).says("hello").attempts("first:529, second:ok");
+}
+
+/// Everything that a provider can do wrong before its first content, whole and streamed.
+#[test]
+fn every_fault_of_a_provider_moves_on() {
+    let error = |kind: &str, message: &str| {
+        format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}}}}"#)
+    };
+    let cases: Vec<(&str, Vec<Act>, &str)> = vec![
+        ("429", reply_with(429, "retry-after: 1\r\n", &error("rate_limit_error", "slow down")), "429"),
+        ("529", reply(529, "application/json", OVERLOADED), "529"),
+        ("500", reply(500, "application/json", &error("api_error", "x")), "500"),
+        ("502 from a proxy", reply(502, "text/html", "<html>bad gateway</html>"), "502"),
+        ("503", reply(503, "text/plain", ""), "503"),
+        ("401", reply(401, "application/json", &error("authentication_error", "invalid x-api-key")), "401"),
+        ("403", reply(403, "application/json", &error("permission_error", "no")), "403"),
+        ("402", reply(402, "application/json", &error("billing_error", "no")), "402"),
+        (
+            "no money",
+            reply(400, "application/json", &error("invalid_request_error", "Your credit balance is too low to access the API")),
+            "400",
+        ),
+        ("unknown model", reply(404, "application/json", &error("not_found_error", "model: claude-test")), "404"),
+        ("408", reply(408, "text/plain", "timeout"), "408"),
+        ("409", reply(409, "text/plain", "conflict"), "409"),
+        ("reset", vec![Act::Reset], "reset"),
+        ("closed without a byte", vec![Act::Close], "reset"),
+        ("garbage", vec![Act::Send(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), Act::Close], "unreadable"),
+        ("an answer without JSON", reply(200, "text/html", "<html>login</html>"), "200"),
+        ("a strange encoding", reply_with(200, "content-encoding: br\r\ncontent-type: application/json\r\n", "x"), "unreadable"),
+        ("an error inside a 200", reply(200, "application/json", OVERLOADED), "529"),
+        ("half an answer", vec![Act::Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".to_vec()), Act::Close], "reset"),
+    ];
+    for (name, acts, told) in cases {
+        let first = upstream().always(acts.clone());
+        let second = upstream().answers(200, &whole("m", "rescued"));
+        let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
+        let answer = gw.post(messages());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        answer.says("rescued").attempts(&format!("first:{told}, second:ok"));
+    }
+}
+
+#[test]
+fn every_fault_of_a_stream_before_its_content_moves_on() {
+    let start = message_start("m");
+    for (name, acts, told) in [
+        ("an empty stream", sse(""), "unreadable"),
+        ("a stream that is no stream", reply(200, "application/json", "{}"), "200"),
+        ("an end after message_start", sse(&start), "reset"),
+        ("a cut after message_start", sse_then(&start, vec![Act::Close]), "reset"),
+        ("a reset after message_start", sse_then(&(start.clone() + &block_start()), vec![Act::Reset]), "reset"),
+        ("pings and then an error", sse(&(ping() + &ping() + &error_event("api_error"))), "500"),
+        ("an error after the block began", sse(&(start.clone() + &block_start() + &error_event("overloaded_error"))), "529"),
+    ] {
+        let first = upstream().always(acts);
+        let second = upstream().streams(&stream("m", "rescued"));
+        let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
+        let answer = gw.post(messages().stream());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        answer.says("rescued").attempts(&format!("first:{told}, second:ok"));
+    }
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_passed_over() {
+    let second = upstream();
+    let gw = gateway().weighted("first", &dead(), 70).weighted("second", &second, 30).run();
+    gw.post(messages()).is(200).says("hello").attempts("first:connect, second:ok");
+    // It rests now: the next request does not even try.
+    gw.post(messages()).is(200).attempts("second:ok");
+}
+
+#[test]
+fn a_provider_that_stays_silent_is_replaced_in_time() {
+    let first = upstream().always(vec![Act::Hold]);
+    let second = upstream().streams(&stream("m", "rescued"));
+    let gw = gateway()
+        .weighted("first", &first, 70)
+        .weighted("second", &second, 30)
+        .retry("first_byte_timeout: 300ms")
+        .run();
+    gw.post(messages().stream()).is(200).says("rescued").attempts("first:first_byte_timeout, second:ok");
+}
+
+#[test]
+fn a_stream_that_stalls_before_its_content_is_replaced() {
+    let first = upstream().always(sse_then(&message_start("m"), vec![Act::Hold]));
+    let second = upstream().streams(&stream("m", "rescued"));
+    let gw =
+        gateway().weighted("first", &first, 70).weighted("second", &second, 30).retry("idle_timeout: 300ms").run();
+    gw.post(messages().stream()).is(200).says("rescued").attempts("first:idle_timeout, second:ok");
+}
+
+#[test]
+fn a_whole_answer_has_its_total_time_only() {
+    let first = upstream().always(vec![Act::Hold]);
+    let gw = gateway().weighted("first", &first, 1).retry("total_timeout: 300ms, attempts: 1").run();
+    gw.post(messages()).is(502).error("api_error", "total_timeout");
+    let slow = upstream().always([vec![Act::Wait(ms(500))], reply(200, "application/json", &whole("m", "late"))].concat());
+    let gw = gateway().weighted("slow", &slow, 1).retry("first_byte_timeout: 200ms, idle_timeout: 200ms").run();
+    gw.post(messages()).is(200).says("late");
+}
+
+#[test]
+fn a_fault_of_the_client_is_passed_on_byte_for_byte() {
+    for (status, body) in [
+        (400, r#"{"type":"error", "error":{"type":"invalid_request_error","message":"messages: at least one message is required"}, "request_id":"req_up"}"#),
+        (413, r#"{"type":"error","error":{"type":"request_too_large","message":"too large"}}"#),
+        (422, r#"{"type":"error","error":{"type":"invalid_request_error","message":"unprocessable"}}"#),
+    ] {
+        let first = upstream().answers(status, body);
+        let second = upstream();
+        let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
+        let answer = gw.post(messages());
+        answer.is(status).attempts(&format!("first:{status}"));
+        assert_eq!(answer.text(), body);
+        assert_eq!(second.count(), 0, "{status}");
+    }
+}
+
+#[test]
+fn the_last_answer_is_told_when_every_provider_failed() {
+    let first = upstream().answers(503, "down");
+    let second = upstream().always(reply_with(529, "content-type: application/json\r\nretry-after: 7\r\n", OVERLOADED));
+    let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
+    let answer = gw.post(messages().stream());
+    answer.is(529).attempts("first:503, second:529");
+    assert_eq!(answer.text(), OVERLOADED);
+    assert_eq!(answer.header("retry-after"), Some("7"));
+}
+
+#[test]
+fn no_answer_at_all_is_a_502_that_says_what_happened() {
+    let gw = gateway().weighted("first", &dead(), 70).weighted("second", &dead(), 30).retry("max_wait: 0s").run();
+    gw.post(messages()).is(502).error("api_error", "first:connect, second:connect");
+}
+
+#[test]
+fn a_refusal_of_the_gateways_own_key_never_reaches_the_client() {
+    let secret = r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key secret-of-first"}}"#;
+    let first = upstream().answers(401, secret);
+    let gw = gateway().weighted("first", &first, 1).run();
+    let answer = gw.post(messages());
+    answer.is(502).error("api_error", "`first` refused the gateway's own credential");
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    assert!(!answer.text().contains("secret-of-first"));
+}
+
+#[test]
+fn a_lone_provider_is_asked_again_after_its_failure() {
+    let only = upstream().then(reply(529, "application/json", OVERLOADED));
+    let gw = gateway().weighted("only", &only, 1).run();
+    gw.post(messages()).is(200).says("hello").attempts("only:529, only:ok");
+}
+
+#[test]
+fn at_most_the_configured_attempts_are_made() {
+    let broken: Vec<Upstream> = (0..5).map(|_| upstream().answers(500, "x")).collect();
+    let mut building = gateway().retry("attempts: 3");
+    for (i, b) in broken.iter().enumerate() {
+        building = building.weighted(&format!("p{i}"), b, 9 - u32::try_from(i).unwrap());
+    }
+    building.run().post(messages()).is(500).attempts("p0:500, p1:500, p2:500");
+}
+
+#[test]
+fn a_400_that_names_a_field_is_repaired_once_and_remembered() {
+    let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"context_management: Extra inputs are not permitted"}}"#;
+    let first = upstream().then(reply(400, "application/json", refusal));
+    let gw = gateway().weighted("first", &first, 1).run();
+    let ask = messages()
+        .body(r#"{"model":"claude-test","max_tokens":64,"context_management":{"edits":[]},"messages":[{"role":"user","content":"hi"}]}"#);
+    let answer = gw.post(ask.clone());
+    answer.is(200).attempts("first:400, first:ok");
+    assert!(answer.header("x-pointsman-loss").unwrap().contains("context_management"));
+    gw.post(ask).is(200).attempts("first:ok");
+    assert!(first.seen()[0].text().contains("context_management"));
+    assert!(first.seen()[1..].iter().all(|s| !s.text().contains("context_management")));
+}
+
+#[test]
+fn a_stale_pooled_connection_is_retried_without_counting() {
+    let first = upstream().then([reply(200, "application/json", &whole("m", "one")), vec![Act::Close]].concat());
+    let gw = gateway().weighted("first", &first, 1).run();
+    gw.post(messages()).is(200).says("one");
+    std::thread::sleep(ms(50));
+    gw.post(messages()).is(200).says("hello").attempts("first:ok");
+}
+
+#[test]
+fn connections_to_providers_are_reused() {
+    let first = upstream();
+    let gw = gateway().weighted("first", &first, 1).run();
+    let mut client = gw.client();
+    for _ in 0..10 {
+        client = client.send(&messages());
+        client.next_answer().is(200);
+    }
+    assert_eq!(first.connections(), 1);
+}

@@ -1,0 +1,11 @@
+//! The gateway from outside: real sockets on loopback, scripted providers, and the sentences that users would write in a
+//! bug report.
+
+mod cancel;
+mod edge;
+mod failover;
+mod gate;
+mod keys;
+mod named;
+mod process;
+mod support;
