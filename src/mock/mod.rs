@@ -9,9 +9,17 @@
 //! ```
 //!
 //! Opens no socket, starts no thread, reads no clock, never sleeps: pauses are told, not made. It counts no money and
-//! keeps no conversation; all it remembers is what [`Mock`] was asked lately and which faults are set.
+//! keeps no conversation; all it remembers is what [`Mock`] was asked lately, which faults are set, and which beginnings
+//! of requests a prompt cache would hold.
+//!
+//! # Faults
+//!
+//! By the header `x-mock-fault: status=529; first=2` for one request, by `POST /mock/faults` for those to come; [`fault`]
+//! lists the fields. `GET /mock/requests` shows what was asked and how each answer ended: `open`, `played`, or `gone`
+//! when the client went away before.
 
 pub mod brain;
+mod cache;
 pub mod fault;
 pub mod models;
 pub mod reply;
@@ -26,6 +34,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use cache::Cache;
 use fault::{Fault, Rule};
 use models::Model;
 
@@ -207,12 +216,13 @@ impl Default for Options {
 pub struct Mock {
     options: Options,
     state: Mutex<State>,
+    cache: Mutex<Cache>,
 }
 
 impl Mock {
     /// A mock without faults.
     pub fn new(options: Options) -> Self {
-        Self { options, state: Mutex::new(State::default()) }
+        Self { options, state: Mutex::default(), cache: Mutex::default() }
     }
 
     /// Answers one request. Paths under `/mock/` control the mock itself and are not recorded.
@@ -222,9 +232,9 @@ impl Mock {
         }
         let fault = self.state().meet(request, self.options.keep);
         let answer = match fault {
-            Ok((number, None)) => answer(request, &self.options, number).numbered(number),
+            Ok((number, None)) => self.good(request, number).numbered(number),
             Ok((number, Some(fault))) => {
-                fault.apply(request, number, || answer(request, &self.options, number)).numbered(number)
+                fault.apply(request, number, || self.good(request, number)).numbered(number)
             }
             Err((number, message)) => {
                 Answer::error(400, "invalid_request_error", &message, number).numbered(number)
@@ -232,6 +242,54 @@ impl Mock {
         };
         self.state().note(answer.number, |seen| seen.status = answer.status);
         answer
+    }
+
+    /// The answer without any fault.
+    fn good(&self, request: &Request<'_>, number: u64) -> Answer {
+        let mut answer = self.endpoint(request, number);
+        if !self.options.latency.is_zero() {
+            answer.play.insert(0, Step::Pause(self.options.latency));
+        }
+        answer
+    }
+
+    fn endpoint(&self, request: &Request<'_>, number: u64) -> Answer {
+        if request.method == "HEAD" {
+            return Answer::whole(200, "application/json", Vec::new());
+        }
+        let options = &self.options;
+        let Some(at) = request.path.find("/v1/") else { return not_found(request, number) };
+        let path = request.path[at + 4..].trim_end_matches('/');
+        let wanted = if path == "models" || path.starts_with("models/") { "GET" } else { "POST" };
+        match path {
+            "messages" | "messages/count_tokens" | "models" if request.method != wanted => {
+                Answer::error(405, "invalid_request_error", "Method Not Allowed", number)
+                    .with("allow", wanted)
+            }
+            "messages" => self.messages(request, number),
+            "messages/count_tokens" => count_tokens(request, options, number),
+            "models" => list_models(request, options, number),
+            _ => match path.strip_prefix("models/") {
+                Some(id) if request.method == "GET" => one_model(request, options, id, number),
+                _ => not_found(request, number),
+            },
+        }
+    }
+
+    fn messages(&self, request: &Request<'_>, number: u64) -> Answer {
+        let asked = match strict::messages(request, &self.options) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.answer(number),
+        };
+        let mut turn = brain::answer(&asked, number);
+        let key = request.key().unwrap_or_default();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).bill(&asked.body, key, &mut turn.usage);
+        let answer = if asked.stream() {
+            Answer::stream(reply::events(&turn))
+        } else {
+            Answer::json(200, &reply::whole(&turn))
+        };
+        identified(answer, number)
     }
 
     /// Tells how the play of an answer ended, so that `GET /mock/requests` can show who was cut off.
@@ -259,50 +317,6 @@ impl Mock {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Answers one request without any fault or memory. `number` distinguishes the ids of otherwise equal answers.
-pub fn answer(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    let mut answer = endpoint(request, options, number);
-    if !options.latency.is_zero() {
-        answer.play.insert(0, Step::Pause(options.latency));
-    }
-    answer
-}
-
-fn endpoint(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    if request.method == "HEAD" {
-        return Answer::whole(200, "application/json", Vec::new());
-    }
-    let Some(at) = request.path.find("/v1/") else { return not_found(request, number) };
-    let path = request.path[at + 4..].trim_end_matches('/');
-    let wanted = if path == "models" || path.starts_with("models/") { "GET" } else { "POST" };
-    match path {
-        "messages" | "messages/count_tokens" | "models" if request.method != wanted => {
-            Answer::error(405, "invalid_request_error", "Method Not Allowed", number).with("allow", wanted)
-        }
-        "messages" => messages(request, options, number),
-        "messages/count_tokens" => count_tokens(request, options, number),
-        "models" => list_models(request, options, number),
-        _ => match path.strip_prefix("models/") {
-            Some(id) if request.method == "GET" => one_model(request, options, id, number),
-            _ => not_found(request, number),
-        },
-    }
-}
-
-fn messages(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    let asked = match strict::messages(request, options) {
-        Ok(asked) => asked,
-        Err(refusal) => return refusal.answer(number),
-    };
-    let turn = brain::answer(&asked, number);
-    let answer = if asked.stream() {
-        Answer::stream(reply::events(&turn))
-    } else {
-        Answer::json(200, &reply::whole(&turn))
-    };
-    identified(answer, number)
 }
 
 fn count_tokens(request: &Request<'_>, options: &Options, number: u64) -> Answer {
