@@ -606,7 +606,7 @@ mod tests {
         for (result, quoted) in [
             (json!({}), "(nothing)"),
             (json!({"content": [{"type": "text", "text": "words"}]}), "words"),
-            (json!({"content": [{"type": "tool_reference", "tool_name": "X"}]}), "[tool_reference]"),
+            (json!({"content": [{"type": "tool_reference", "tool_name": "Bash"}]}), "[tool_reference]"),
         ] {
             let (_, text) = play(body(json!([user("TASK: read a")])), &result);
             assert!(text.contains(quoted), "{text}");
@@ -670,7 +670,8 @@ mod tests {
         title["tools"] = json!([]);
         title["thinking"] = json!({"type": "disabled"});
         title["output_config"] = json!({"format": {"type": "json_schema", "schema": {
-            "type": "object", "properties": {"title": {"type": "string", "maxLength": 9}}}}});
+            "type": "object", "additionalProperties": false,
+            "properties": {"title": {"type": "string", "maxLength": 9}}}}});
         let titled: Value = serde_json::from_str(&told(&turn(&title)).1).unwrap();
         assert_eq!(titled, json!({"title": "TASK: rea"}));
 

@@ -21,7 +21,9 @@
 pub mod brain;
 mod cache;
 pub mod fault;
+mod marks;
 pub mod models;
+mod offers;
 pub mod reply;
 pub mod server;
 pub mod strict;
@@ -493,3 +495,119 @@ impl Seen {
 const MAX_RECORDED_BODY: usize = 4 * 1024 * 1024;
 /// Different texts of `x-mock-fault` that are counted before the counts start anew.
 const MAX_HEADER_FAULTS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADERS: &[(&str, &str)] = &[("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+    const HELLO: &str =
+        r#"{"model":"claude-haiku-4-5","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#;
+
+    fn request<'a>(method: &'a str, path: &'a str, body: &'a str) -> Request<'a> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Request { method, path, query, headers: HEADERS, body: body.as_bytes() }
+    }
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_slice(&answer.bytes()).unwrap_or_default()
+    }
+
+    #[test]
+    fn endpoints() {
+        let mock = Mock::new(Options::default());
+        let count = r#"{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"hi"}]}"#;
+        for (method, path, sent, status, part) in [
+            ("POST", "/v1/messages", HELLO, 200, "end_turn"),
+            ("POST", "/anthropic/v1/messages?beta=true", HELLO, 200, "end_turn"),
+            ("POST", "/v1/messages", "{", 400, "not valid JSON"),
+            ("GET", "/v1/messages", "", 405, "Method Not Allowed"),
+            ("POST", "/v1/messages/count_tokens", count, 200, "input_tokens"),
+            ("POST", "/v1/messages/count_tokens", HELLO, 400, "max_tokens: Extra inputs"),
+            ("GET", "/v1/models?limit=1000", "", 200, "claude-opus-5-5"),
+            ("GET", "/v1/models/claude-opus-5-5", "", 200, "Claude Opus 5.5"),
+            ("GET", "/v1/models/claude-nothing", "", 404, "model: claude-nothing"),
+            ("HEAD", "/anthropic/api/hello", "", 200, ""),
+            ("POST", "/v1/complete", "{}", 404, "not_found_error"),
+            ("GET", "/mock/nothing", "", 404, "/mock/faults"),
+        ] {
+            let answer = mock.answer(&request(method, path, sent));
+            let text = String::from_utf8(answer.bytes()).unwrap();
+            assert!(
+                answer.status == status && text.contains(part),
+                "{method} {path}: {} {text}",
+                answer.status
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_of_models_has_pages() {
+        let mock = Mock::new(Options::default());
+        let (mut ids, mut path) = (Vec::new(), "/v1/models?limit=7".to_owned());
+        loop {
+            let page = body(&mock.answer(&request("GET", &path, "")));
+            ids.extend(page["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()));
+            if page["has_more"] == false {
+                break;
+            }
+            path = format!("/v1/models?limit=7&after_id={}", page["last_id"].as_str().unwrap());
+        }
+        assert_eq!(ids, models::LISTED);
+    }
+
+    #[test]
+    fn requests_are_remembered_with_their_end() {
+        let mock = Mock::new(Options { keep: 2, ..Options::default() });
+        for _ in 0..3 {
+            mock.answer(&request("POST", "/v1/messages", HELLO));
+        }
+        mock.ended(2, Ended::Gone);
+        let shown = body(&mock.answer(&request("GET", "/mock/requests", "")));
+        assert_eq!(shown["count"], 3);
+        let ends: Vec<&Value> = shown["requests"].as_array().unwrap().iter().map(|r| &r["ended"]).collect();
+        assert_eq!(ends, ["gone", "open"]);
+        assert_eq!(shown["requests"][0]["body"]["model"], "claude-haiku-4-5");
+        mock.answer(&request("DELETE", "/mock/requests", ""));
+        assert_eq!(body(&mock.answer(&request("GET", "/mock/requests", "")))["count"], 0);
+    }
+
+    #[test]
+    fn faults_are_set_counted_and_cleared() {
+        let mock = Mock::new(Options::default());
+        let status = |expected: u16, when: &str| {
+            assert_eq!(mock.answer(&request("POST", "/v1/messages", HELLO)).status, expected, "{when}");
+        };
+        mock.answer(&request(
+            "POST",
+            "/mock/faults",
+            r#"[{"status":529,"first":1},{"status":500,"skip":1,"first":1}]"#,
+        ));
+        status(529, "the first rule is due");
+        status(200, "the second lets one go");
+        status(500, "the second is due");
+        status(200, "both are used up");
+        let bad = mock.answer(&request("POST", "/mock/faults", r#"{"staus":529}"#));
+        assert_eq!(bad.status, 400);
+        mock.answer(&request("POST", "/mock/faults", r#"{"status":429}"#));
+        mock.answer(&request("DELETE", "/mock/faults", ""));
+        status(200, "none is left");
+    }
+
+    #[test]
+    fn a_header_carries_a_fault_for_its_own_request() {
+        let mock = Mock::new(Options::default());
+        let headers = [HEADERS, &[("x-mock-fault", "status=503; first=2")]].concat();
+        let faulty = Request { headers: &headers, ..request("POST", "/v1/messages", HELLO) };
+        let found: Vec<u16> = (0..3).map(|_| mock.answer(&faulty).status).collect();
+        assert_eq!(found, [503, 503, 200]);
+        assert_eq!(mock.answer(&request("POST", "/v1/messages", HELLO)).status, 200);
+    }
+
+    #[test]
+    fn latency_comes_before_everything() {
+        let mock = Mock::new(Options { latency: Duration::from_millis(9), ..Options::default() });
+        let answer = mock.answer(&request("POST", "/v1/messages", HELLO));
+        assert_eq!(answer.play[0], Step::Pause(Duration::from_millis(9)));
+    }
+}
