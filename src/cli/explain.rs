@@ -4,7 +4,7 @@
 //! providers' health is not seen from here, and the text says so. Sends nothing.
 
 use std::fmt::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Options {
     /// The model as a client would name it: a name, PROVIDER/MODEL, or an alias
     #[arg(value_name = "MODEL")]
     model: String,
-    /// The configuration file [default: $POINTSMAN_CONFIG, else the first of the usual places]
+    /// The configuration file [default: that of the environment, else the first of the usual places]
     #[arg(long, value_name = "F")]
     config: Option<PathBuf>,
     /// As the virtual key with this id (never the key itself)
@@ -38,8 +38,8 @@ pub struct Options {
     /// As a request of this session, which stays with one provider
     #[arg(long, value_name = "S")]
     session: Option<String>,
-    /// As a request of this class: main, background, subagent, web_search, compaction, title
-    #[arg(long, value_name = "C")]
+    /// As a request of this class, one of [`CLASSES`].
+    #[arg(long, value_name = "C", help = CLASS_HELP)]
     class: Option<String>,
     /// As a conversation of so many tokens, which needs a window that holds it
     #[arg(long, value_name = "N")]
@@ -50,7 +50,14 @@ pub struct Options {
 pub fn run(options: &Options) -> ExitCode {
     let snapshot = match config::discover(options.config.as_deref(), &System, false) {
         Found::File(path) => config::load(&path, &System),
-        Found::Nothing { .. } => Ok(config::from_env(&System)),
+        Found::Nothing { .. } => {
+            if Path::new(HERE).is_file() {
+                eprintln!(
+                    "pointsman: ./{HERE} is read by `serve` and `check` only; for this one write --config {HERE}"
+                );
+            }
+            Ok(config::from_env(&System))
+        }
     };
     let snapshot = match snapshot {
         Ok(snapshot) => snapshot,
@@ -132,7 +139,7 @@ fn want<'a>(question: &Question<'a>) -> Want<'a> {
         surface: Surface::Anthropic,
         session: question.session.map(session_hash),
         new_turn: true,
-        cache_ttl: Duration::from_secs(300),
+        cache_ttl: Duration::from_mins(5),
         input_bytes: 0,
         context_needed: question.input_tokens,
         window: question.window,
@@ -336,7 +343,9 @@ impl Text<'_> {
         model: &str,
     ) -> fmt::Result {
         if provider.credentials.len() > 1 {
-            match self.key.filter(|_| at == 0) {
+            // Without a session the keys take turns.
+            let stays = self.question.session.is_some() && self.snapshot.affinity == Affinity::Session;
+            match self.key.filter(|_| at == 0 && stays) {
                 Some(key) => write!(f, ", key {key} of {}", provider.credentials.len())?,
                 None => write!(f, ", {} keys", provider.credentials.len())?,
             }
@@ -394,5 +403,175 @@ fn now_unix() -> i64 {
     i64::try_from(clock::unix_micros() / 1_000_000).unwrap_or(i64::MAX)
 }
 
+const CLASS_HELP: &str =
+    "As a request of this class: main, background, subagent, web_search, compaction, title";
+const HERE: &str = "pointsman.yaml";
 /// The classes of requests that rules tell apart.
 const CLASSES: [&str; 6] = ["main", "background", "subagent", "web_search", "compaction", "title"];
+
+#[cfg(test)]
+mod tests {
+    use super::{CLASSES, Question, explain};
+    use crate::config::{Snapshot, env::Given, from_text};
+
+    const FILE: &str = r#"
+accounts:
+  - id: dev-team
+    providers:
+      - { id: openai-primary, type: openai, api_key: sk-1, model: gpt-4o, weight: 70 }
+      - { id: main, type: anthropic, api_keys: [{ id: a, key: k1 }, { id: b, key: k2 }], weight: 30 }
+      - { id: second, type: anthropic, api_key: k3, model: claude-x, weight: 10 }
+      - { id: spare, type: mock, standby: true }
+      - { id: named, type: mock, weight: 0, model: tiny }
+virtual_keys:
+  - { id: dev, key: secret-dev, allow: { models: ["claude-*"], providers: [main, spare] } }
+  - { id: old, key: secret-old, expires: "2020-01-01" }
+  - { id: off, key: secret-off, disabled: true }
+aliases: { claude-best: "main/claude-opus-4-6[1m]" }
+"#;
+
+    fn snapshot(text: &str) -> Snapshot {
+        from_text("test", text, &Given::new()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn told(text: &str, question: Question<'_>) -> String {
+        match explain(&snapshot(text), &question) {
+            Ok(text) => text,
+            Err(e) => format!("{} {e}", e.kind.status()),
+        }
+    }
+
+    #[test]
+    fn the_whole_text() {
+        let text = told(FILE, Question { key: Some("dev"), ..Question::about("claude-sonnet-4-5") });
+        let expected = "claude-sonnet-4-5 goes to main as claude-sonnet-4-5
+
+  why      it is the only one with a share; the others follow when it fails
+  key      dev, account dev-team
+  config   no file: providers of the environment
+
+In this order, 4 attempts at most:
+   1. main      100 %  as claude-sonnet-4-5, 2 keys
+   2. spare   standby  as claude-sonnet-4-5
+
+Left out:
+      openai-primary  not served yet by this version
+      second          the key may not use it
+      named           weight 0: asked only by a pin
+
+What rests in a running gateway (rate limits, failures) is skipped there and not seen here.
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn each_question_has_its_reason() {
+        let about = Question::about;
+        let window = |model: &str| (model == "claude-x").then_some(1000);
+        for (question, parts) in [
+            (
+                about("x"),
+                &[
+                    "x goes to main as x",
+                    "by weight: it gets 75 % of sessions",
+                    "any that may use everything",
+                ][..],
+            ),
+            (
+                Question { session: Some("s-1"), ..about("x") },
+                &["the session stays with it; it has ", " % of all sessions"],
+            ),
+            (
+                about("claude-best"),
+                &[
+                    "as claude-opus-4-6",
+                    "the name is pinned to it",
+                    "an alias for main/claude-opus-4-6[1m]; [1m] is taken off",
+                ],
+            ),
+            (
+                about("anthropic/y"),
+                &["pinned to the type `anthropic`; of those by weight: 75 %", "2. second      25 %  as y"],
+            ),
+            (about("mock/y"), &["goes to named", "pinned to the type `mock`", "2. spare   standby"]),
+            (
+                about("tiny"),
+                &[
+                    "goes to named as tiny",
+                    "`tiny` is its own `model`",
+                    "by name  as tiny",
+                    "2. main    failover",
+                ],
+            ),
+            (Question { key: Some("old"), ..about("x") }, &["old, account dev-team; it has EXPIRED"]),
+            (Question { key: Some("off"), ..about("x") }, &["off, account dev-team; it is DISABLED"]),
+            (Question { class: Some("background"), ..about("x") }, &["background: no rule is configured"]),
+            (
+                Question { input_tokens: Some(5000), window, ..about("x") },
+                &[
+                    "5000 tokens",
+                    "as x, 2 keys, window not known",
+                    "second          the conversation does not fit its window of 1000",
+                ],
+            ),
+        ] {
+            let text = told(FILE, question);
+            for part in parts {
+                assert!(text.contains(part), "{part}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_is_led_to_its_key() {
+        let text = told(FILE, Question { session: Some("s-1"), ..Question::about("main/x") });
+        assert!(text.contains("goes to main as x"), "{text}");
+        let text = told(FILE, Question { session: Some("s-1"), ..Question::about("x") });
+        let at_main = text.contains("goes to main");
+        assert_eq!(text.contains("key a of 2") || text.contains("key b of 2"), at_main, "{text}");
+        let none = format!("{FILE}routing: {{ affinity: none }}\n");
+        let text = told(&none, Question { session: Some("s-1"), ..Question::about("x") });
+        assert!(text.contains("it gets 75 % of requests\n"), "{text}");
+        assert!(text.contains("s-1: not looked at"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_question_is_told_from_a_refusal() {
+        let about = Question::about;
+        for (question, expected) in [
+            (
+                Question { key: Some("dve"), ..about("x") },
+                "400 there is no virtual key `dve`; there are `dev`, `old`, `off`",
+            ),
+            (
+                Question { class: Some("main2"), ..about("x") },
+                "400 `main2` is no class of requests; there are `main`",
+            ),
+            (
+                Question { key: Some("dev"), ..about("gpt-4o") },
+                "403 the virtual key `dev` may not use the model",
+            ),
+            (about("bedrock/x"), "404 the account `dev-team` has no provider of type `bedrock`"),
+            (about("openai-primary/x"), "501 the model `x` would go to a provider that is not served yet"),
+        ] {
+            let text = told(FILE, question);
+            assert!(text.starts_with(expected), "{text}");
+        }
+        for class in CLASSES {
+            assert!(told(FILE, Question { class: Some(class), ..about("x") }).contains(class));
+        }
+    }
+
+    #[test]
+    fn in_open_mode_everyone_is_one_key() {
+        let one = "accounts: [{ id: a, providers: [{ id: only, type: mock }] }]\n";
+        let text = told(one, Question::about("m"));
+        assert!(text.contains("no other provider may be asked") && !text.contains("In this order"), "{text}");
+        assert!(text.contains("local (no virtual keys: open mode), account a"), "{text}");
+        assert!(told(one, Question { key: Some("local"), ..Question::about("m") }).contains("goes to only"));
+        assert!(
+            told(one, Question { key: Some("dev"), ..Question::about("m") })
+                .starts_with("400 there is no virtual key `dev`")
+        );
+    }
+}

@@ -166,6 +166,7 @@ impl<'a> Asking<'a> {
             limit: provider.max_output_tokens,
             repairs: candidate.repairs,
             cut_thinking,
+            context_1m: candidate.context_1m,
         };
         let shaped = shape::shape(self.ask, self.betas.as_deref(), &target)?;
         if (self.strict || provider.strict) && !shaped.loss.is_empty() {

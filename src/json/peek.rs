@@ -404,3 +404,111 @@ const SHORT_WORDS: usize = 4;
 
 /// Deepest nesting below the walked level: real tool schemas stay under 40; 1,024 bits fit two cache lines of stack.
 pub const MAX_DEPTH: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Result<Vec<(&str, &str)>, Fault> {
+        let text = text.as_bytes();
+        let part = |span: Span| std::str::from_utf8(span.of(text)).unwrap();
+        members(text, Span::all(text)).map(|member| member.map(|m| (part(m.key), part(m.value)))).collect()
+    }
+
+    #[test]
+    fn members_are_shown_as_they_stand() {
+        let text = " {\"a\" : 1 ,\n\"b\":[{}, \"]\"],\"a\":\"x\\\"}\", \"\":{\"c\":null}} ";
+        let found = shown(text).unwrap();
+        let expected =
+            [("\"a\"", "1"), ("\"b\"", "[{}, \"]\"]"), ("\"a\"", "\"x\\\"}\""), ("\"\"", "{\"c\":null}")];
+        assert_eq!(found, expected);
+        assert_eq!(shown("{}").unwrap(), []);
+    }
+
+    #[test]
+    fn elements_of_a_span_are_those_of_that_span() {
+        let text = b"{\"a\":[1, [2],\"3\" ],\"b\":2}";
+        let array = members(text, Span::all(text)).next().unwrap().unwrap().value;
+        let found: Vec<_> = elements(text, array).map(|span| span.unwrap().of(text)).collect();
+        assert_eq!(found, [&b"1"[..], b"[2]", b"\"3\""]);
+        assert_eq!(
+            elements(text, Span::new(100, 200)).next(),
+            Some(Err(Fault { at: text.len(), what: What::Ends }))
+        );
+    }
+
+    #[test]
+    fn a_fault_says_what_and_where() {
+        use What::{Ends, NotObject, Trailing, Unexpected};
+        for (text, at, what) in [
+            ("", 0, Ends),
+            ("  ", 2, Ends),
+            ("[]", 0, NotObject),
+            ("nope", 0, NotObject),
+            ("{", 1, Ends),
+            ("{\"a", 3, Ends),
+            ("{\"a\"", 4, Ends),
+            ("{\"a\":", 5, Ends),
+            ("{\"a\":1", 6, Ends),
+            ("{\"a\":1,}", 7, Unexpected(b'}')),
+            ("{,}", 1, Unexpected(b',')),
+            ("{\"a\" 1}", 5, Unexpected(b'1')),
+            ("{\"a\":1 \"b\":2}", 7, Unexpected(b'"')),
+            ("{\"a\":tru}", 5, Unexpected(b't')),
+            ("{\"a\":01}", 5, Unexpected(b'0')),
+            ("{\"a\":}", 5, Unexpected(b'}')),
+            ("{\"a\":[}", 6, Unexpected(b'}')),
+            ("{\"a\":[{]}", 7, Unexpected(b']')),
+            ("{\"a\":[1,{}", 10, Ends),
+            ("{\"a\":\"\\\"}", 9, Ends),
+            ("{'a':1}", 1, Unexpected(b'\'')),
+            ("{} x", 3, Trailing),
+            ("{}{}", 2, Trailing),
+        ] {
+            assert_eq!(shown(text), Err(Fault { at, what }), "{text}");
+        }
+        assert_eq!(Fault { at: 5, what: Ends }.place(b"{\n \n\"a"), (3, 2));
+        assert_eq!(Fault { at: 0, what: Ends }.place(b""), (1, 1));
+    }
+
+    #[test]
+    fn depth_has_a_bound_and_no_recursion() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(shown(&nested(MAX_DEPTH)).unwrap().len(), 1);
+        assert_eq!(shown(&nested(MAX_DEPTH + 1)), Err(Fault { at: 5 + MAX_DEPTH, what: What::Deep }));
+    }
+
+    #[test]
+    fn an_array_is_opened_on_the_way() {
+        for (text, count) in [
+            ("{\"a\":1,\"m\":[1,{\"m\":[2]},\"]\" ] ,\"b\":[4]}", 3),
+            ("{\"\\u006d\":[1]}", 1),
+            ("{\"m\":[]}", 0),
+            ("{\"m\":{}}", 0),
+            ("{\"n\":[1]}", 0),
+        ] {
+            let text = text.as_bytes();
+            let mut found = Vec::new();
+            let mut walk = members(text, Span::all(text));
+            let opened: Vec<_> = std::iter::from_fn(|| walk.next_opening("m", &mut found)).collect();
+            assert!(members(text, Span::all(text)).eq(opened));
+            assert_eq!(found.len(), count);
+            if let Some(first) = found.first() {
+                assert_eq!(first.of(text), b"1");
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_stands() {
+        for length in 0..80 {
+            for tail in ["", "\\\"", "\\\\", "\\\\\\\"", "\\\\\\\\"] {
+                let string = format!("\"{}{tail}\"", "x".repeat(length));
+                let text = format!("{{\"a\":[{string},{string}]}}");
+                let found = shown(&text).unwrap();
+                assert_eq!(found, [("\"a\"", format!("[{string},{string}]").as_str())]);
+                assert!(shown(&text[..text.len() - 3]).is_err());
+            }
+        }
+    }
+}

@@ -157,3 +157,103 @@ fn with_comma(run: Span, body: &[u8]) -> Span {
         None => run,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{elements, members};
+    use serde_json::Value;
+
+    fn settled(edits: Edits, body: &[u8]) -> String {
+        let spliced = edits.on(body);
+        let whole = spliced.to_vec();
+        assert_eq!(whole.len(), spliced.len());
+        assert_eq!(spliced.pieces().collect::<Vec<_>>().concat(), whole);
+        assert!(spliced.pieces().all(|piece| !piece.is_empty()));
+        String::from_utf8(whole).unwrap()
+    }
+
+    #[test]
+    fn any_members_can_go_and_the_rest_stays_as_it_was() {
+        for body in [
+            r#"{"a":1,"b":[2,3],"c":"x","d":null}"#,
+            "{ \"a\" : 1 ,\n \"b\":[2, 3] , \"c\":\"x\",\"d\" :null }",
+        ] {
+            let all: Vec<_> =
+                members(body.as_bytes(), Span::all(body.as_bytes())).map(Result::unwrap).collect();
+            for subset in 0..1 << all.len() {
+                let mut edits = Edits::new();
+                let mut expected: Value = serde_json::from_str(body).unwrap();
+                // In any order: the last first.
+                for (index, member) in
+                    all.iter().enumerate().rev().filter(|(index, _)| subset >> index & 1 == 1)
+                {
+                    edits.remove(member.whole());
+                    expected.as_object_mut().unwrap().remove(["a", "b", "c", "d"][index]);
+                }
+                let found = settled(edits, body.as_bytes());
+                assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), expected, "{subset:b}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_elements_can_go() {
+        let body = b"[1, {\"a\":2} ,[3],\"4\"]";
+        let all: Vec<_> = elements(body, Span::all(body)).map(Result::unwrap).collect();
+        for subset in 0_usize..1 << all.len() {
+            let mut edits = Edits::new();
+            let gone = |index: &usize| subset >> index & 1 == 1;
+            (0..all.len()).filter(gone).for_each(|index| edits.remove(all[index]));
+            let found: Vec<Value> = serde_json::from_str(&settled(edits, body)).unwrap();
+            assert_eq!(found.len(), all.len() - subset.count_ones() as usize);
+        }
+    }
+
+    #[test]
+    fn edits_meet_without_harm() {
+        let body = br#"{"a":1,"b":2,"c":3}"#;
+        let all: Vec<_> = members(body, Span::all(body)).map(Result::unwrap).collect();
+        let mut edits = Edits::new();
+        edits.remove(all[0].whole());
+        edits.replace(all[1].value, "[]");
+        edits.insert(all[1].value.end, ",\"d\":4");
+        edits.insert_member(Span::root(body), "new", b"true");
+        edits.remove(all[2].whole());
+        // Goes with the member that it stands in.
+        edits.replace(all[2].value, "9");
+        edits.remove(all[2].whole());
+        assert_eq!(settled(edits, body), r#"{"new":true,"b":[],"d":4}"#);
+    }
+
+    #[test]
+    fn a_member_is_inserted_behind_the_brace_wherever_that_stands() {
+        let body = b" \n {\"a\":1} ";
+        let mut edits = Edits::new();
+        edits.insert_member(Span::root(body), "q\"", b"[1]");
+        assert_eq!(settled(edits, body), " \n {\"q\\\"\":[1],\"a\":1} ");
+        assert!(Span::root(b"  ").is_empty());
+    }
+
+    #[test]
+    fn no_edit_changes_nothing() {
+        let body = b" {\"a\" : 1.0} ";
+        assert!(Edits::new().is_empty());
+        let spliced = Edits::new().on(body);
+        assert!(spliced.is_verbatim() && !spliced.is_empty());
+        assert_eq!(spliced.to_vec(), body);
+        assert_eq!(Spliced::verbatim(body).pieces().collect::<Vec<_>>(), [body]);
+        assert!(Spliced::verbatim(b"").is_empty());
+    }
+
+    #[test]
+    fn cuts_tell_every_change() {
+        let body = br#"{"a":1,"b":2}"#;
+        let mut edits = Edits::new();
+        edits.replace(Span::new(5, 6), "7");
+        edits.insert(12, ",");
+        let spliced = edits.on(body);
+        let cuts: Vec<_> = spliced.cuts().collect();
+        assert_eq!(cuts, [(Span::new(5, 6), &b"7"[..]), (Span::new(12, 12), b",")]);
+    }
+}

@@ -178,3 +178,97 @@ fn hex4(digits: &str) -> Option<u32> {
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_read_as_serde_reads_it() {
+        for text in [
+            r#""""#,
+            r#""plain""#,
+            r#""\"\\\/\b\f\n\r\t""#,
+            r#""\u00e9\u20AC""#,
+            r#""\ud83d\ude00""#,
+            r#""a\u0041b\\""#,
+            "\"\u{e9}\u{1f600}\"",
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            r#""\u+123""#,
+            r#""\"#,
+            r#"""#,
+            "plain",
+            "1",
+            "",
+        ] {
+            let read = string(text.as_bytes()).map(Cow::into_owned);
+            assert_eq!(read, serde_json::from_str(text).ok(), "{text}");
+        }
+        // Where serde gives up, a lone surrogate is replaced.
+        assert_eq!(string(br#""\ud83dx""#).unwrap(), "\u{fffd}x");
+        assert_eq!(string(br#""\ude00""#).unwrap(), "\u{fffd}");
+        assert_eq!(string(br#""\ud83d\u0041""#).unwrap(), "\u{fffd}A");
+        assert_eq!(string(b"\"\xff\""), None);
+        assert!(matches!(string(b"\"lent\""), Some(Cow::Borrowed("lent"))));
+    }
+
+    #[test]
+    fn a_key_is_compared_by_what_it_says() {
+        assert!(key_is(br#""model""#, "model"));
+        assert!(key_is(br#""mo\u0064el""#, "model"));
+        assert!(!key_is(br#""models""#, "model"));
+        assert!(!key_is(br#""mod\el""#, "model"));
+        assert!(key_is(b"\"\"", ""));
+        assert!(!key_is(b"", "model"));
+    }
+
+    #[test]
+    fn a_count_is_whole_and_not_negative() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("68", Some(68)),
+            ("68.0", Some(68)),
+            ("1e3", Some(1000)),
+            ("1.5", None),
+            ("-1", None),
+            ("-0", Some(0)),
+            ("01", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("1e300", None),
+            ("\"1\"", None),
+            ("null", None),
+            ("", None),
+        ] {
+            assert_eq!(count(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_what_serde_takes_for_one() {
+        let letters = ["0", "1", "-", "+", ".", "e", "E"];
+        let mut words = vec![String::new()];
+        for _ in 0..5 {
+            let longer: Vec<_> =
+                words.iter().flat_map(|word| letters.map(|l| format!("{word}{l}"))).collect();
+            words.extend(longer);
+            words.sort();
+            words.dedup();
+        }
+        for word in words {
+            let known = serde_json::from_str::<&serde_json::value::RawValue>(&word).is_ok();
+            assert_eq!(is_number(word.as_bytes()), known, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_comes_back_from_serde() {
+        let every: String = (0..=0x2fff).filter_map(char::from_u32).collect();
+        for text in ["", "plain", every.as_str(), "\u{1f600}\"\\\u{7f}"] {
+            assert_eq!(serde_json::from_slice::<String>(&quote(text)).unwrap(), text);
+            assert_eq!(string(&quote(text)).unwrap(), text);
+        }
+    }
+}

@@ -193,3 +193,61 @@ fn told(attempts: &[Attempt<'_>]) -> Option<usize> {
         .or_else(|| last(|f| f.class == Class::Model))
         .or_else(|| last(|_| true))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Attempt, Exhausted, Outcome, Why, attempts_text};
+    use crate::route::testing::{failure, house};
+
+    #[test]
+    fn what_is_told_when_everyone_failed() {
+        let house = house("a; b standby; c standby");
+        let providers = &house.snapshot.accounts[0].providers;
+        for (answers, text, tell, status, after) in [
+            (&["500", "429/9"][..], "a:500, b:429", Some(1), 429, Some(9)),
+            (&["429/9", "connect"], "a:429, b:connect", Some(0), 429, Some(9)),
+            (&["529", "401"], "a:529, b:401", Some(0), 502, None),
+            (&["401", "404"], "a:401, b:404", Some(1), 404, None),
+            (&["404", "401"], "a:404, b:401", Some(0), 404, None),
+            (&["connect", "402"], "a:connect, b:402", Some(1), 502, None),
+            (&["connect", "first_byte"], "a:connect, b:first_byte_timeout", Some(1), 502, None),
+            (&["429/90", "429/5", "503/40"], "a:429, b:429, c:503", Some(2), 502, Some(5)),
+            (&["429/86400"], "a:429", Some(0), 429, Some(600)),
+            (&["500", "400"], "a:500, b:400", Some(1), 400, None),
+            (&[], "", None, 502, None),
+        ] {
+            let attempts: Vec<Attempt<'_>> = answers
+                .iter()
+                .zip(providers)
+                .enumerate()
+                .map(|(slot, (answer, provider))| Attempt {
+                    provider,
+                    credential: None,
+                    model: "claude-x",
+                    outcome: failure(answer).map_or(Outcome::Ok, Outcome::Failed),
+                    slot,
+                    key: None,
+                })
+                .collect();
+            let end = Exhausted::new(Why::Asked, &attempts, None);
+            let error = end.error(&attempts);
+            assert_eq!(attempts_text(&attempts), text);
+            assert_eq!((end.tell, error.kind.status(), error.retry_after), (tell, status, after), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_own_credential_is_never_the_clients_fault() {
+        for answer in ["401", "403", "402"] {
+            let mut house = house("main");
+            house.is("main", answer);
+            let mut plan = house.plan("claude-x".into()).unwrap();
+            let super::Next::Try(candidate) = plan.next(house.now) else { panic!() };
+            plan.failed(&candidate, &failure(answer).unwrap(), house.now);
+            let super::Next::Exhausted(end) = plan.next(house.now) else { panic!() };
+            let error = end.error(plan.attempts());
+            assert_eq!((error.kind.status(), error.kind.is_final()), (502, true), "{answer}");
+            assert!(error.message.contains("`main`"), "{}", error.message);
+        }
+    }
+}

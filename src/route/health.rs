@@ -481,12 +481,12 @@ pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-const BROKEN: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
-const LIMIT: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+const BROKEN: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
+const LIMIT: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
 /// A key is not mended within seconds, but a 403 may be a passing one.
-const REFUSED: Pace = Pace { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+const REFUSED: Pace = Pace { first: Duration::from_secs(5), longest: Duration::from_mins(5) };
 /// As with keys: a model appears at a release, not within seconds.
-const MODEL: Pace = Pace { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
+const MODEL: Pace = Pace { first: Duration::from_secs(10), longest: Duration::from_mins(5) };
 
 /// Doubling further passes every `longest`.
 const MOST_DOUBLED: u64 = 16;
@@ -497,4 +497,4 @@ const MOST_COUNTED: u64 = 0xFFFF;
 const MODELS: usize = 256;
 /// Models per provider whose repairs are remembered.
 const REPAIRS: usize = 16;
-const REPAIR_TTL: Duration = Duration::from_secs(3600);
+const REPAIR_TTL: Duration = Duration::from_hours(1);

@@ -321,7 +321,7 @@ impl<'a> Plan<'a> {
             self.first_key = self.slots.get(slot).map(|s| s.at).zip(key);
             self.choice = Choice::Moved;
         }
-        self.to_front(first);
+        self.put_first(first);
         if self.slots.len() == 1 && self.choice == Choice::Home {
             self.choice = Choice::Only;
         }
@@ -369,7 +369,7 @@ impl<'a> Plan<'a> {
         let free: Vec<(usize, Member)> = self.free_of_first_tier(ms);
         let slot = chooser.turn(&free).unwrap_or(0);
         self.first_key = self.key_by_turn(slot, chooser, ms);
-        self.to_front(slot);
+        self.put_first(slot);
         self.choice = match (self.is_pinned(), self.slots.len()) {
             (true, _) => Choice::Pinned,
             (false, 1) => Choice::Only,
@@ -403,7 +403,7 @@ impl<'a> Plan<'a> {
         Some((self.slots.get(slot)?.at, chooser.turn(&free)?))
     }
 
-    fn to_front(&mut self, slot: usize) {
+    fn put_first(&mut self, slot: usize) {
         if let Some(front) = self.slots.get_mut(..=slot) {
             front.rotate_right(1);
         }
@@ -425,7 +425,7 @@ impl<'a> Plan<'a> {
             {
                 continue;
             }
-            let (Some(key), Some(seat)) = (self.pick_key(slot, ms), self.seat(slot)) else { continue };
+            let (Some(With(key)), Some(seat)) = (self.pick_key(slot, ms), self.seat(slot)) else { continue };
             let probe = match seat.health.standing(ms) {
                 Standing::Free => None,
                 // Another request may have been quicker.
@@ -455,7 +455,7 @@ impl<'a> Plan<'a> {
         let ms = self.table.millis(now);
         let probe = self.seat(slot).and_then(|s| s.health.probe());
         // No key twice, as long as there is another one.
-        let key = self.pick_key(slot, ms).unwrap_or(key);
+        let With(key) = self.pick_key(slot, ms).unwrap_or(With(key));
         self.give(slot, key, probe, ms)
     }
 
@@ -503,7 +503,7 @@ impl<'a> Plan<'a> {
         let resting = (0..self.slots.len()).filter_map(|slot| {
             let open = self.slots.get(slot).is_some_and(|s| s.state == State::Open);
             let rest = self.obstacle(slot, ms).filter(|r| open && (fresh || !(r.said || r.is_hopeless())))?;
-            Some((slot, self.pick_resting_key(slot, ms)?, rest))
+            Some((slot, self.pick_resting_key(slot, ms)?.0, rest))
         });
         resting.min_by_key(|(_, _, rest)| rest.reluctance()).map(|(slot, key, _)| (slot, key))
     }
@@ -614,7 +614,7 @@ impl<'a> Plan<'a> {
     }
 
     fn seat(&self, slot: usize) -> Option<&'a Seat> {
-        self.seats.seats.get(self.slots.get(slot)?.at)
+        self.seats.list.get(self.slots.get(slot)?.at)
     }
 
     /// Why a slot cannot be asked at once: its provider rests, its model there, or every key that was not yet tried.
@@ -670,32 +670,35 @@ impl<'a> Plan<'a> {
         self.keys(slot).filter(move |&(i, _)| !tried(i))
     }
 
-    /// A key that does not rest: `Some(None)` for a provider without keys, `None` where no key is left.
-    fn pick_key(&self, slot: usize, ms: u64) -> Option<Option<usize>> {
+    /// A key that does not rest; `None` where no key is left.
+    fn pick_key(&self, slot: usize, ms: u64) -> Option<With> {
         let seat = self.seat(slot)?;
         if seat.keys.is_empty() {
-            return self.attempts.iter().all(|a| a.slot != slot).then_some(None);
+            return self.attempts.iter().all(|a| a.slot != slot).then_some(With(None));
         }
         let free = || self.untried(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
         if let Some((_, first)) =
             self.first_key.filter(|&(at, _)| Some(at) == self.slots.get(slot).map(|s| s.at))
             && free().any(|(i, _)| i == first)
         {
-            return Some(Some(first));
+            return Some(With(Some(first)));
         }
-        rendezvous(self.point, free().map(|(i, key)| (i, key.member))).map(Some)
+        rendezvous(self.point, free().map(|(i, key)| (i, key.member))).map(|key| With(Some(key)))
     }
 
     /// The key whose rest ends first, for when everything rests.
-    fn pick_resting_key(&self, slot: usize, ms: u64) -> Option<Option<usize>> {
+    fn pick_resting_key(&self, slot: usize, ms: u64) -> Option<With> {
         if let Some(free) = self.pick_key(slot, ms) {
             return Some(free);
         }
         let seat = self.seat(slot)?;
         let end = |key: &Key| self.key_rest(slot, seat, key, ms).map(|r| r.reluctance());
-        self.untried(slot).min_by_key(|&(_, key)| end(key)).map(|(i, _)| Some(i))
+        self.untried(slot).min_by_key(|&(_, key)| end(key)).map(|(i, _)| With(Some(i)))
     }
 }
+
+/// The key to ask with; `None` for a provider that has none.
+struct With(Option<usize>);
 
 /// Tells the moves of pinned requests apart.
 const PINNED: u64 = 1;

@@ -20,7 +20,7 @@ pub struct Table {
 #[derive(Debug)]
 pub(super) struct Seats {
     /// In the file's order, as [`Account::providers`].
-    pub(super) seats: Vec<Seat>,
+    pub(super) list: Vec<Seat>,
     /// Indices of the same: by weight, the heaviest first and ties in the file's order, `standby` behind all others.
     pub(super) order: Vec<usize>,
     /// Whether an enabled provider's own model ids may hold slashes.
@@ -56,7 +56,7 @@ impl Table {
     /// Providers of all accounts that requests could go to now: enabled, served, and not resting.
     pub fn usable(&self, snapshot: &Snapshot, now: Instant) -> usize {
         let now = self.millis(now);
-        let seats = self.accounts.iter().flat_map(|a| &a.seats);
+        let seats = self.accounts.iter().flat_map(|a| &a.list);
         let providers = snapshot.accounts.iter().flat_map(|a| &a.providers);
         let awake = |seat: &Seat| !matches!(seat.health.standing(now), Standing::Resting(_));
         providers.zip(seats).filter(|(p, seat)| p.enabled && p.served && awake(seat)).count()
@@ -72,7 +72,7 @@ impl Seats {
     fn new(account: &Account, registry: &Registry) -> Self {
         let weights: Vec<f64> = account.providers.iter().map(|p| p.weight).collect();
         let steps = whole(&weights);
-        let seats: Vec<Seat> =
+        let list: Vec<Seat> =
             account.providers.iter().zip(steps).map(|(p, steps)| Seat::new(p, steps, registry)).collect();
         let mut order: Vec<usize> = (0..account.providers.len()).collect();
         order.sort_by(|&a, &b| {
@@ -80,7 +80,7 @@ impl Seats {
             a.standby.cmp(&b.standby).then(b.weight.total_cmp(&a.weight))
         });
         let slashes = account.providers.iter().any(|p| p.enabled && has_slashes(p.kind));
-        Self { seats, order, slashes }
+        Self { list, order, slashes }
     }
 }
 

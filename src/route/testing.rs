@@ -113,7 +113,9 @@ pub fn read(text: &str) -> Snapshot {
 
 /// The lines of `providers`.
 fn written(providers: &str) -> String {
-    providers.split(';').map(|p| format!("      - {{ {} }}\n", one(p.trim()))).collect()
+    let lines: Vec<String> =
+        providers.split(';').map(|p| format!("      - {{ {} }}\n", one(p.trim()))).collect();
+    lines.concat()
 }
 
 fn one(provider: &str) -> String {
@@ -264,7 +266,7 @@ impl House {
             surface: ask.surface,
             session: ask.session.map(session_hash),
             new_turn: ask.new_turn,
-            cache_ttl: Duration::from_secs(300),
+            cache_ttl: Duration::from_mins(5),
             input_bytes: 1000,
             context_needed: ask.tokens,
             window,

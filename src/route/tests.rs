@@ -790,3 +790,148 @@ mod repairs {
         house.ask("x", "a:ok");
     }
 }
+
+mod laws {
+    //! What holds whatever happens.
+
+    use std::time::Duration;
+
+    use super::*;
+    use crate::route::Next;
+    use crate::route::select::mix;
+    use crate::route::testing::{failure, name};
+
+    const ANSWERS: [&str; 16] = [
+        "ok", "ok", "ok", "ok", "connect", "500", "529/3", "429", "429/2", "429/90", "401", "402", "404",
+        "400", "409", "overflow",
+    ];
+
+    /// Numbers that are the same in every run.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, n: usize) -> usize {
+            self.0 += 1;
+            usize::try_from(mix(self.0, 17) % n as u64).unwrap()
+        }
+    }
+
+    #[test]
+    fn every_request_ends_within_its_bounds() {
+        let mut house = furnished(
+            "a 60 keys=k,l:3; b 30; c 10 model=medium; d standby model=large; e 0; f type=openai",
+            "retry: { attempts: 5, max_wait: 4s }",
+        );
+        let mut dice = Dice(0);
+        for round in 0..20_000 {
+            house.after(f64::from(u32::try_from(dice.below(4000)).unwrap()) / 1000.0);
+            let session = format!("session-{}", dice.below(50));
+            let model = ["claude-x", "claude-y", "a/claude-x", "anthropic/z", "medium"][dice.below(5)];
+            let ask = match dice.below(3) {
+                0 => ask(model),
+                1 => ask(model).session(&session),
+                _ => ask(model).session(&session).in_a_loop(),
+            };
+            let mut now = house.now;
+            let mut plan = match house.plan(ask) {
+                Ok(plan) => plan,
+                Err(e) => {
+                    assert!(matches!(e.kind.status(), 429 | 503) && e.retry_after.is_some(), "{round}: {e}");
+                    continue;
+                }
+            };
+            let (mut asked, mut waited): (Vec<(String, String)>, bool) = (Vec::new(), false);
+            loop {
+                match plan.next(now) {
+                    Next::Try(candidate) => {
+                        assert!(candidate.provider.served, "{round}");
+                        let again = asked.iter().any(|(who, _)| *who == name(&candidate));
+                        assert!(!again || waited, "{round}: {} again after {asked:?}", name(&candidate));
+                        let answer = ANSWERS[dice.below(ANSWERS.len())];
+                        asked.push((name(&candidate), answer.to_owned()));
+                        assert!(asked.len() <= 5, "{round}: {asked:?}");
+                        match failure(answer) {
+                            None => {
+                                plan.succeeded(&candidate, now);
+                                break;
+                            }
+                            Some(failure) => plan.failed(&candidate, &failure, now),
+                        }
+                        waited = false;
+                    }
+                    Next::Wait(wait) => {
+                        assert!(!wait.is_zero() && wait <= Duration::from_secs(4), "{round}: {wait:?}");
+                        assert!(!waited, "{round}: two waits in a row");
+                        waited = true;
+                        now += wait;
+                    }
+                    Next::Exhausted(end) => {
+                        assert!(!asked.is_empty(), "{round}: a plan asks someone");
+                        assert!(end.tell.is_some(), "{round}: {asked:?}");
+                        assert!(matches!(end.error(plan.attempts()).kind.status(), 400..=599), "{round}");
+                        break;
+                    }
+                }
+            }
+            drop(plan);
+            house.now = now;
+        }
+        // Nothing is left behind: once everyone answers again, everyone is asked again.
+        house.after(700.0);
+        for id in ["a", "b", "c", "d"] {
+            let pin = format!("{id}/claude-x");
+            assert!(house.send(ask(&pin)).ends_with(":ok"), "{id}");
+        }
+        for _ in 0..20 {
+            house.ask("b/claude-x", "b:ok");
+        }
+    }
+
+    #[test]
+    fn workers_share_what_rests_without_losing_a_provider() {
+        let house = house("a 60 keys=k,l; b 40");
+        let (table, snapshot) = (&house.table, &house.snapshot);
+        let caller = house.keys.everyone();
+        let now = house.now;
+        std::thread::scope(|threads| {
+            for worker in 0..4u64 {
+                let caller = caller.clone();
+                threads.spawn(move || {
+                    let entry = crate::govern::enter(snapshot, &caller, Surface::Anthropic, None).unwrap();
+                    let (mut chooser, mut dice) = (crate::route::Chooser::new(worker), Dice(worker << 32));
+                    for round in 0..5_000u64 {
+                        let now = now + Duration::from_millis(round * 7);
+                        let want = crate::route::Want {
+                            model: "claude-x",
+                            surface: Surface::Anthropic,
+                            session: Some(round % 64),
+                            new_turn: true,
+                            cache_ttl: Duration::from_secs(5),
+                            input_bytes: 0,
+                            context_needed: None,
+                            window: |_| None,
+                        };
+                        let Ok(mut plan) =
+                            crate::route::plan(table, snapshot, &entry, &want, &mut chooser, now)
+                        else {
+                            continue;
+                        };
+                        while let Next::Try(candidate) = plan.next(now) {
+                            match failure(ANSWERS[dice.below(ANSWERS.len())]) {
+                                None => {
+                                    plan.succeeded(&candidate, now);
+                                    break;
+                                }
+                                Some(failure) => plan.failed(&candidate, &failure, now),
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let mut house = house;
+        house.after(800.0);
+        house.ask("b/claude-x", "b:ok").ask("b/claude-x", "b:ok");
+        assert!(house.send(ask("a/claude-x")).ends_with(":ok"));
+    }
+}

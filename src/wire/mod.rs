@@ -10,7 +10,10 @@
 //!     capability.rs      table: what each family of models takes
 //!     shape.rs           edits that make a request fit the model that it goes to
 //!     repair.rs          what can be taken out of a request that a model refused
+//!     drops.rs           fields and betas that are left out, in pairs; the beta header
+//!     thinking.rs        the form of `thinking` that a model takes
 //!     history.rs         cuts and changes inside `messages`
+//!     marks.rs           cache marks that are refused
 //!     stream.rs          one streamed answer: content, usage, end, errors
 //!     reply.rs           one whole answer
 //!     usage.rs           the `usage` object
@@ -21,8 +24,8 @@
 //! header. A body is never parsed into a tree; unknown fields, blocks and events pass as they are.
 
 pub mod anthropic;
-pub mod frame;
 pub mod fault;
+pub mod frame;
 pub mod loss;
 pub mod meter;
 

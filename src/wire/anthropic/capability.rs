@@ -1,7 +1,7 @@
 //! What each family of Claude models takes, as data, and how their ids are spelled.
 //!
 //! A provider may be given another model than the client asked for; what that model would refuse is read from here by
-//! [`super::shape`]. Sources: the models' overview and migration guides of Anthropic's platform documentation,
+//! [`mod@super::shape`]. Sources: the models' overview and migration guides of Anthropic's platform documentation,
 //! wire.md 1.2, 1.3, 13.1 and 13.4 (fields, refusals, effort), claude-code-traffic.md section 2 (what the client sends to
 //! which model). A model that is not in the table takes everything: a guess would break what a newer model can do, and
 //! a refusal is repaired ([`super::repair`]). What a provider lacks, as opposed to a model, is not known here.
@@ -49,6 +49,7 @@ pub enum Management {
 
 /// What a family of models takes. Token counts are whole tokens.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // One column each; they rule nothing out between them.
 pub struct Capability {
     /// The id without date and vendor.
     pub family: &'static str,
@@ -94,6 +95,11 @@ impl Capability {
         matches!(self.thinking, Thinking::Default | Thinking::BetweenTools | Thinking::Always)
     }
 
+    /// Whether it takes the beta for a window of a million tokens, with or without need.
+    pub fn takes_large_context(&self) -> bool {
+        self.window >= MILLION || self.beta_window.is_some()
+    }
+
     /// The level nearest to `level` that it takes, looking down first; `None` for what is no level at all.
     pub fn nearest_effort(&self, level: &str) -> Option<&'static str> {
         let rank = |name: &str| LADDER.iter().position(|known| *known == name);
@@ -112,17 +118,17 @@ pub fn of(model: &str) -> Option<&'static Capability> {
     })
 }
 
-/// The ids of all families, newest first.
-pub fn known() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|known| known.family)
-}
-
 /// The context window of a model in tokens, if it is known: a million for whatever ends in `[1m]`.
 pub fn window(model: &str) -> Option<u64> {
     match super::request::strip_context_mark(model) {
         (_, true) => Some(MILLION),
         (plain, false) => of(plain).map(|known| known.window),
     }
+}
+
+/// The ids of the models that anyone can ask for today, newest first.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    LISTED.iter().copied()
 }
 
 /// The id without mark, path and vendor; empty if there is no Claude in it.
@@ -173,6 +179,24 @@ const ALIASES: &[(&str, &str)] = &[
     ("claude-4-sonnet", "claude-sonnet-4"),
     ("claude-4-5-sonnet", "claude-sonnet-4-5"),
     ("claude-4-5-haiku", "claude-haiku-4-5"),
+];
+
+/// Without the models that are retired and those that are given out by invitation.
+const LISTED: &[&str] = &[
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-fable-5-1",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-fable-5",
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-6",
+    "claude-sonnet-4-6",
+    "claude-opus-4-5",
+    "claude-sonnet-4-5",
+    "claude-haiku-4-5",
 ];
 
 const MILLION: u64 = 1_000_000;
@@ -259,11 +283,7 @@ const fn named(family: &'static str, as_: Capability) -> Capability {
 /// An id is looked for from the top; ids are compared whole, so the order does not matter.
 static FAMILIES: &[Capability] = &[
     Capability { fast: true, ..named("claude-opus-5-5", ALWAYS) },
-    Capability {
-        thinking: Thinking::BetweenTools,
-        forced_tools: false,
-        ..named("claude-sonnet-5-5", BOUND)
-    },
+    Capability { thinking: Thinking::BetweenTools, forced_tools: false, ..named("claude-sonnet-5-5", BOUND) },
     named("claude-haiku-5-5", BOUND),
     named("claude-fable-5-1", ALWAYS),
     named("claude-mythos-5-1", ALWAYS),
@@ -312,7 +332,10 @@ mod tests {
             ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
             ("us-gov.anthropic.claude-opus-4-8", "claude-opus-4-8"),
             ("anthropic.claude-opus-4-6-v1", "claude-opus-4-6"),
-            ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-haiku-5-5", "claude-haiku-5-5"),
+            (
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-haiku-5-5",
+                "claude-haiku-5-5",
+            ),
             ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet"),
             ("claude-3-haiku-20240307", "claude-3-haiku"),
             ("claude-opus-4-0", "claude-opus-4"),
@@ -327,7 +350,16 @@ mod tests {
 
     #[test]
     fn a_model_that_nobody_has_described_is_unknown() {
-        let unknown = ["", "gpt-4o", "claude-gpt-4o", "claude-opus-4-9", "claude-opus-6", "claude-2.1", "claude", "my-claude-opus-5"];
+        let unknown = [
+            "",
+            "gpt-4o",
+            "claude-gpt-4o",
+            "claude-opus-4-9",
+            "claude-opus-6",
+            "claude-2.1",
+            "claude",
+            "my-claude-opus-5",
+        ];
         for model in unknown {
             assert!(of(model).is_none(), "{model}");
         }
@@ -367,6 +399,7 @@ mod tests {
         for known in FAMILIES {
             assert_eq!(of(known.family).map(|found| found.family), Some(known.family));
         }
+        assert!(known().all(|id| of(id).is_some_and(|found| found.family == id)));
         for (alias, family) in ALIASES {
             assert_eq!(of(alias).map(|found| found.family), Some(*family), "{alias}");
         }

@@ -38,7 +38,7 @@ impl Drops {
             (Field::ThinkingBinding, model.binding),
             (beta("interleaved-thinking"), model.thinking != Thinking::Never),
             (beta("thinking-token-count"), model.thinking != Thinking::Never),
-            (beta("context-1m"), model.window >= MILLION || model.beta_window.is_some()),
+            (beta("context-1m"), model.takes_large_context()),
         ] {
             if !taken {
                 self.add(field);
@@ -53,6 +53,7 @@ impl Drops {
         loop {
             let before = *self;
             self.pair_once(betas);
+            self.add_parts();
             // Each round adds a bit or is the last; a chain is at most a few pairs long.
             if *self == before {
                 return;
@@ -62,9 +63,12 @@ impl Drops {
 
     fn pair_once(&mut self, betas: &str) {
         for beta in values(betas).map(Beta::of) {
-            let fields = PAIRS.iter().find(|(name, _)| *name == beta.name()).map_or(&[][..], |(_, fields)| fields);
+            let fields =
+                PAIRS.iter().find(|(name, _)| *name == beta.name()).map_or(&[][..], |(_, fields)| fields);
             if self.takes_out(beta) {
-                fields.iter().for_each(|field| self.add(*field));
+                for field in fields {
+                    self.add(*field);
+                }
             } else if !fields.is_empty() && fields.iter().all(|field| self.has(*field)) {
                 self.add(Field::Beta(beta));
             }
@@ -127,14 +131,12 @@ fn values(betas: &str) -> impl Iterator<Item = &str> {
     betas.split(',').map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// A model with a window from here on takes the beta for a large one, with or without need.
-const MILLION: u64 = 1_000_000;
-
-/// Fields that go with another that holds them.
+/// Fields that go with another: that holds them, or that is their newer spelling.
 const PARTS: &[(Field, Field)] = &[
     (Field::OutputConfig, Field::Effort),
     (Field::OutputConfig, Field::OutputFormat),
     (Field::OutputConfig, Field::TaskBudget),
+    (Field::OutputFormat, Field::LegacyFormat),
     (Field::Thinking, Field::ThinkingDisplay),
     (Field::Thinking, Field::ThinkingBinding),
     (Field::SystemRole, Field::MessageConfig),
@@ -208,8 +210,14 @@ mod tests {
     fn a_header_of_which_nothing_goes_is_sent_as_it_came() {
         let odd = " a , b,,c ";
         assert_eq!(header(&[Field::TopK], odd, None).0.as_deref(), Some(odd));
-        assert_eq!(header(&[], "context-1m-2025-08-07", Some("context-1m-2025-08-07")).0.as_deref(), Some("context-1m-2025-08-07"));
-        assert_eq!(header(&[], "a", Some("context-1m-2025-08-07")).0.as_deref(), Some("a,context-1m-2025-08-07"));
+        assert_eq!(
+            header(&[], "context-1m-2025-08-07", Some("context-1m-2025-08-07")).0.as_deref(),
+            Some("context-1m-2025-08-07")
+        );
+        assert_eq!(
+            header(&[], "a", Some("context-1m-2025-08-07")).0.as_deref(),
+            Some("a,context-1m-2025-08-07")
+        );
         assert_eq!(header(&[Field::Betas], "a,b", None).0, None);
     }
 
@@ -221,13 +229,20 @@ mod tests {
                 "claude-opus-4-6",
                 "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,effort-2025-11-24",
             ),
-            ("claude-haiku-4-5", "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27"),
+            (
+                "claude-haiku-4-5",
+                "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
+            ),
             ("claude-3-5-haiku", "claude-code-20250219"),
         ] {
             let mut drops = Drops::default();
             drops.add_untaken(capability::of(model).expect(model));
             drops.pair(CLAUDE_CODE);
-            assert_eq!(drops.header(Some(CLAUDE_CODE), None, &mut Loss::default()).as_deref(), Some(sent), "{model}");
+            assert_eq!(
+                drops.header(Some(CLAUDE_CODE), None, &mut Loss::default()).as_deref(),
+                Some(sent),
+                "{model}"
+            );
         }
     }
 }

@@ -147,7 +147,8 @@ impl History<'_, '_> {
     /// Cuts thinking; `false` if the message held nothing else.
     fn thinking(&mut self, message: Span) -> bool {
         let body = self.ask.body;
-        let mut left = member_of(body, message, "content").is_some_and(|content| !content.value.of(body).starts_with(b"["));
+        let mut left = member_of(body, message, "content")
+            .is_some_and(|content| !content.value.of(body).starts_with(b"["));
         for block in blocks(body, message) {
             if self.cut.takes(body, block) {
                 self.edits.remove(block);
@@ -181,14 +182,18 @@ impl History<'_, '_> {
             return true;
         }
         let body = self.ask.body;
-        let (changes, others): (Vec<Span>, Vec<Span>) = blocks(body, message).partition(|block| is_tool_change(body, *block));
+        let (changes, others): (Vec<Span>, Vec<Span>) =
+            blocks(body, message).partition(|block| is_tool_change(body, *block));
         if changes.is_empty() {
             return true;
         }
-        changes.iter().for_each(|block| self.edits.remove(*block));
+        for block in changes {
+            self.edits.remove(block);
+        }
         self.loss.add("messages.tool_changes");
         // An empty system message is fine where it bears a setting of its own.
-        let config = member_of(body, message, "output_config").is_some() && !self.drops.has(Field::MessageConfig);
+        let config =
+            member_of(body, message, "output_config").is_some() && !self.drops.has(Field::MessageConfig);
         !others.is_empty() || config
     }
 

@@ -15,7 +15,8 @@ pub(super) struct Marks(Drops);
 impl Marks {
     /// What of them goes; `None` if all of them stay.
     pub(super) fn of(drops: Drops) -> Option<Self> {
-        let any = [Field::CacheMarks, Field::CacheScope, Field::CacheTtl].into_iter().any(|field| drops.has(field));
+        let any =
+            [Field::CacheMarks, Field::CacheScope, Field::CacheTtl].into_iter().any(|field| drops.has(field));
         any.then_some(Self(drops))
     }
 

@@ -70,3 +70,90 @@ pub fn counted(body: &[u8]) -> Option<u64> {
     let count = super::request::member_of(body, Span::all(body), "input_tokens")?;
     text::count(count.value.of(body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+    use crate::wire::Usage;
+
+    #[test]
+    fn a_whole_answer_gives_model_usage_and_stop_in_any_order() {
+        let body = br#"{"content":[{"type":"text","text":"\"model\":\"x\""}],"usage":{"input_tokens":10,"cache_creation_input_tokens":7,"cache_read_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},"output_tokens":20,"output_tokens_details":{"thinking_tokens":9},"server_tool_use":{"web_search_requests":2,"web_fetch_requests":1},"new_tokens":8},"stop_reason":"end_turn","model":"real","type":"message"}"#;
+        let reply = Reply::read(body).unwrap();
+        let usage = Usage {
+            input: 10,
+            cache_read: 5,
+            cache_write_5m: 3,
+            cache_write_1h: 4,
+            output: 20,
+            reasoning: 9,
+            web_searches: 2,
+            web_fetches: 1,
+        };
+        assert_eq!(reply.meter.usage, usage);
+        assert_eq!((reply.meter.stop.clone(), reply.meter.counted), (Some(Stop::EndTurn), true));
+        let named = String::from_utf8(reply.named("asked \"so\"").to_vec()).unwrap();
+        assert_eq!(named, String::from_utf8_lossy(body).replace("\"real\"", r#""asked \"so\"""#));
+        assert!(reply.named("real").is_verbatim());
+    }
+
+    #[test]
+    fn a_split_of_cache_writes_never_exceeds_their_total() {
+        for (usage, five, hour) in [
+            (r#"{"input_tokens":1,"cache_creation_input_tokens":7}"#, 7, 0),
+            (r#"{"input_tokens":1,"cache_creation":{"ephemeral_1h_input_tokens":4}}"#, 0, 4),
+            (
+                r#"{"input_tokens":1,"cache_creation_input_tokens":2,"cache_creation":{"ephemeral_1h_input_tokens":4}}"#,
+                0,
+                2,
+            ),
+            (r#"{"input_tokens":1,"cache_creation_input_tokens":null,"cache_creation":null}"#, 0, 0),
+            (r#"{"input_tokens":1.0,"cache_creation_input_tokens":"many"}"#, 0, 0),
+        ] {
+            let body = format!(r#"{{"type":"message","usage":{usage}}}"#);
+            let meter = Reply::read(body.as_bytes()).unwrap().meter;
+            assert_eq!(
+                (meter.usage.input, meter.usage.cache_write_5m, meter.usage.cache_write_1h),
+                (1, five, hour),
+                "{usage}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_200_is_told() {
+        for (body, class) in [
+            (r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, Class::Overloaded),
+            (r#"{"error":{"message":"Provider returned error","code":502},"user_id":"u"}"#, Class::Server),
+        ] {
+            let error = Reply::read(body.as_bytes()).unwrap().meter.error.unwrap();
+            assert_eq!(error.failure.class, class, "{body}");
+        }
+        let fine = Reply::read(br#"{"type":"message","error":null}"#).unwrap();
+        assert_eq!((fine.meter.error, fine.meter.counted), (None, false));
+    }
+
+    #[test]
+    fn a_strangers_answer_is_none() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "<html>",
+            "{\"type\":\"message\"",
+            "{\"type\":\"message\"} x",
+            "{\"type\":1}",
+            "{\"error\":null}",
+        ] {
+            assert!(Reply::read(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_read() {
+        assert_eq!(counted(br#"{"input_tokens": 14}"#), Some(14));
+        assert_eq!(counted(br#"{"input_tokens":"14"}"#), None);
+        assert_eq!(counted(b"{}"), None);
+    }
+}

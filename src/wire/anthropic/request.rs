@@ -283,3 +283,118 @@ const OTHERS: [&str; 11] = [
     "top_k",
     "speed",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Ask<'_>, String> {
+        Ask::read(body.as_bytes(), Call::Messages).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn what_the_gateway_reads_is_found() {
+        let body = r#" {"max_tokens":5,"stream":true,"tools":[{"name":"model"}],"messages":[{"role":"user","content":"hi"},{}],"model":"a\u0062[1m]","x":{"model":1}} "#;
+        let ask = read(body).unwrap();
+        assert_eq!(
+            (&*ask.model, ask.stream, ask.max_tokens, ask.messages.len()),
+            ("ab[1m]", true, Some(5), 2)
+        );
+        assert_eq!(ask.messages[1].of(body.as_bytes()), b"{}");
+        assert_eq!(ask.tools.unwrap().value.of(body.as_bytes()), b"[{\"name\":\"model\"}]");
+        assert_eq!(ask.model_at.whole().of(body.as_bytes()), br#""model":"a\u0062[1m]""#);
+        assert!(ask.system.is_none() && ask.thinking.is_none());
+        assert_eq!(strip_context_mark(&ask.model), ("ab", true));
+        assert_eq!(strip_context_mark("ab"), ("ab", false));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_what_came_and_what_was_expected() {
+        for (body, message) in [
+            ("", "body: not a JSON object (the text ends early at line 1, column 1, byte 0)"),
+            ("[1]", "body: not a JSON object (expected an object at line 1, column 1, byte 0)"),
+            ("{\"model\":\"a\",\n}", "body: not a JSON object (unexpected `}` at line 2, column 1, byte 14)"),
+            (
+                r#"{"messages":[1,]}"#,
+                "body: not a JSON object (unexpected `]` at line 1, column 16, byte 15)",
+            ),
+            ("{}", "model: field required"),
+            (r#"{"model":""}"#, "model: must not be empty"),
+            (r#"{"model":5}"#, "model: expected a string, got 5"),
+            (r#"{"model":"\x"}"#, "model: expected a string, got a string that is not valid JSON text"),
+            (r#"{"model":"a"}"#, "messages: field required"),
+            (r#"{"model":"a","messages":"hi"}"#, "messages: expected an array, got a string"),
+            (r#"{"model":"a","messages":[]}"#, "max_tokens: field required"),
+            (
+                r#"{"model":"a","messages":[],"max_tokens":1.5}"#,
+                "max_tokens: expected an integer >= 0, got 1.5",
+            ),
+            (
+                r#"{"model":"a","messages":[],"max_tokens":-1}"#,
+                "max_tokens: expected an integer >= 0, got -1",
+            ),
+            (
+                r#"{"model":"a","messages":[],"max_tokens":null}"#,
+                "max_tokens: expected an integer >= 0, got null",
+            ),
+            (r#"{"model":"a","messages":[],"stream":"yes"}"#, "stream: expected a boolean, got a string"),
+            (r#"{"model":"a","model":"b"}"#, "model: the key stands there twice; send it once"),
+            (r#"{"messages":[],"messages":[]}"#, "messages: the key stands there twice; send it once"),
+            (r#"{"stream":true,"stre\u0061m":true}"#, "stream: the key stands there twice; send it once"),
+        ] {
+            assert_eq!(read(body).unwrap_err(), message, "{body}");
+        }
+        let count = r#"{"model":"a","messages":[],"stream":null}"#;
+        let ask = Ask::read(count.as_bytes(), Call::CountTokens).unwrap();
+        assert_eq!((ask.max_tokens, ask.stream), (None, false));
+    }
+
+    #[test]
+    fn the_session_is_found_in_both_spellings() {
+        for (user, session) in [
+            (r#""{\"device_id\":\"d\",\"account_uuid\":\"\",\"session_id\":\"s-1\"}""#, Some("s-1")),
+            (r#""user_ab_account_cd_session_s-2""#, Some("s-2")),
+            (r#""user_ab_account_cd_session_""#, None),
+            (r#""{\"session_id\":\"\"}""#, None),
+            (r#""just me""#, None),
+            ("5", None),
+        ] {
+            let body =
+                format!(r#"{{"model":"a","messages":[],"max_tokens":1,"metadata":{{"user_id":{user}}}}}"#);
+            assert_eq!(read(&body).unwrap().session().as_deref(), session, "{user}");
+        }
+    }
+
+    #[test]
+    fn a_tool_loop_is_no_new_turn() {
+        let user = r#"{"role":"user","content":"hi"}"#;
+        let result = r#"{"content":[{"type":"tool_result","tool_use_id":"t"},{"type":"text","text":"x"}],"role":"user"}"#;
+        let answer = r#"{"role":"assistant","content":[{"type":"text","text":"tool_result"}]}"#;
+        let system = r#"{"role":"system","content":"5 tokens left"}"#;
+        for (messages, new) in [
+            (vec![user], true),
+            (vec![user, answer, user], true),
+            (vec![user, answer, result], false),
+            (vec![user, answer, result, system], false),
+            (vec![user, system], true),
+            (vec![user, answer], false),
+            (vec![system], false),
+            (vec![], false),
+        ] {
+            let body = format!(r#"{{"model":"a","max_tokens":1,"messages":[{}]}}"#, messages.join(","));
+            assert_eq!(read(&body).unwrap().new_turn(), new, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_hour_of_cache_is_a_mark_and_no_quotation() {
+        let asks = |system: &str| {
+            let body = format!(r#"{{"model":"a","max_tokens":1,"messages":[],"system":{system}}}"#);
+            read(&body).unwrap().caches_for_an_hour()
+        };
+        assert!(asks(r#"[{"cache_control":{"type":"ephemeral","ttl" : "1h"}}]"#));
+        assert!(!asks(r#"[{"cache_control":{"type":"ephemeral","ttl":"5m"}}]"#));
+        assert!(!asks(r#""say \"ttl\":\"1h\"""#));
+        assert!(!asks(r#"["1h"]"#));
+    }
+}

@@ -28,6 +28,8 @@ pub struct Target<'a> {
     pub repairs: u64,
     /// Whether all thinking is cut out of the history ([`super::Repair::CutThinking`]).
     pub cut_thinking: bool,
+    /// Whether a window of a million tokens is wanted (`[1m]` behind the name or its alias).
+    pub context_1m: bool,
 }
 
 /// A request as it is to be sent.
@@ -99,7 +101,8 @@ impl<'a, 'b> Shaper<'a, 'b> {
     /// Lowers the output limit to what model and provider allow; tells the limit that is sent.
     fn output_limit(&mut self) -> Option<u64> {
         let (asked, at) = (self.ask.max_tokens?, self.ask.max_tokens_at?);
-        let most = self.model.map_or(u64::MAX, |model| model.max_output).min(self.target.limit.unwrap_or(u64::MAX));
+        let most =
+            self.model.map_or(u64::MAX, |model| model.max_output).min(self.target.limit.unwrap_or(u64::MAX));
         if asked <= most {
             return Some(asked);
         }
@@ -110,7 +113,8 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     /// Brings `thinking` into the form that the model takes; tells whether it will think.
     fn thinking(&mut self, room: Option<u64>) -> Thinks {
-        let by_default = Thinks::Default(capability::of(self.target.model).map(Capability::thinks_by_default));
+        let by_default =
+            Thinks::Default(capability::of(self.target.model).map(Capability::thinks_by_default));
         let Some(asked) = Asked::read(self.ask) else { return by_default };
         let form = self.form(&asked, room);
         match form {
@@ -174,7 +178,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     fn budget(&mut self, asked: &Asked, budget: u64) {
         match asked.budget {
-            Some((at, _)) if asked.kind == thinking::Kind::Enabled => self.edits.replace(at.value, budget.to_string()),
+            Some((at, _)) if asked.kind == thinking::Kind::Enabled => {
+                self.edits.replace(at.value, budget.to_string());
+            }
             _ => {
                 let with = format!("{{\"type\":\"enabled\",\"budget_tokens\":{budget}}}");
                 self.edits.replace(asked.member.value, with);
@@ -209,13 +215,17 @@ impl<'a, 'b> Shaper<'a, 'b> {
             .filter(|field| self.drops.has(*field))
             .filter_map(|field| Some((inside(&inner, body, field)?, field)))
             .collect();
-        gone.iter().for_each(|(_, field)| self.loss.add(field.name()));
+        for (_, field) in &gone {
+            self.loss.add(field.name());
+        }
         if self.drops.has(Field::OutputConfig) || (!inner.is_empty() && gone.len() == inner.len()) {
             self.edits.remove(config.whole());
             self.loss.add(Field::OutputConfig.name());
             return;
         }
-        gone.iter().for_each(|(member, _)| self.edits.remove(member.whole()));
+        for (member, _) in &gone {
+            self.edits.remove(member.whole());
+        }
         if !self.drops.has(Field::Effort) {
             self.lower_effort(thinks);
         }
@@ -225,7 +235,10 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let Some(model) = self.model else { return };
         let Some((member, level)) = self.effort() else { return };
         let mut fits = model.nearest_effort(&level).unwrap_or(&level);
-        if model.thinking == capability::Thinking::Default && thinks == Thinks::Off && matches!(fits, "xhigh" | "max") {
+        if model.thinking == capability::Thinking::Default
+            && thinks == Thinks::Off
+            && matches!(fits, "xhigh" | "max")
+        {
             fits = "high";
         }
         if fits != level {
@@ -244,7 +257,8 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let body = self.ask.body;
         let Some(list) = member_of(body, field.value, "edits") else { return };
         let all: Vec<Span> = json::elements(body, list.value).map_while(Result::ok).collect();
-        let gone: Vec<Span> = all.iter().copied().filter(|edit| self.is_edit_refused(*edit, thinks)).collect();
+        let gone: Vec<Span> =
+            all.iter().copied().filter(|edit| self.is_edit_refused(*edit, thinks)).collect();
         if gone.is_empty() {
             return;
         }
@@ -252,7 +266,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
         if gone.len() == all.len() {
             self.drops.add(Field::ContextManagement);
         } else {
-            gone.into_iter().for_each(|edit| self.edits.remove(edit));
+            for edit in gone {
+                self.edits.remove(edit);
+            }
         }
     }
 
@@ -262,13 +278,15 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let kind = kind.unwrap_or_default();
         let compact = self.model.is_none_or(|model| model.management == Management::Compact);
         let ours = self.model.is_some() || self.reformed;
-        (kind.starts_with("compact_") && !compact) || (kind.starts_with("clear_thinking_") && ours && !thinks.at_all())
+        (kind.starts_with("compact_") && !compact)
+            || (kind.starts_with("clear_thinking_") && ours && !thinks.at_all())
     }
 
     /// Leaves out sampling parameters that the model refuses, by nature or because it thinks.
     fn sampling(&mut self, thinks: Thinks) {
         let Some(model) = self.model else { return };
-        let given = |member: Option<Member>| member.filter(|member| member.value.of(self.ask.body) != b"null");
+        let given =
+            |member: Option<Member>| member.filter(|member| member.value.of(self.ask.body) != b"null");
         let (temperature, top_p, top_k) =
             (given(self.ask.temperature), given(self.ask.top_p), given(self.ask.top_k));
         let odd = |member: &Member| !is_one(member.value.of(self.ask.body));
@@ -283,9 +301,15 @@ impl<'a, 'b> Shaper<'a, 'b> {
                 if thinks == Thinks::On {
                     gone.extend(temperature.filter(odd).map(|at| (at, Field::Temperature)));
                     gone.extend(top_k.map(|at| (at, Field::TopK)));
-                } else if let (Sampling::Either, Some(temperature), Some(top_p)) = (model.sampling, temperature, top_p) {
+                } else if let (Sampling::Either, Some(temperature), Some(top_p)) =
+                    (model.sampling, temperature, top_p)
+                {
                     // A temperature of 1 says nothing: the other one is meant.
-                    gone.push(if odd(&temperature) { (top_p, Field::TopP) } else { (temperature, Field::Temperature) });
+                    gone.push(if odd(&temperature) {
+                        (top_p, Field::TopP)
+                    } else {
+                        (temperature, Field::Temperature)
+                    });
                 }
             }
         }
@@ -297,7 +321,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     /// A tool that may not be forced is left to the model's choice.
     fn tool_choice(&mut self) {
-        let Some(choice) = self.ask.tool_choice.filter(|_| !self.drops.has(Field::ToolChoice)) else { return };
+        let Some(choice) = self.ask.tool_choice.filter(|_| !self.drops.has(Field::ToolChoice)) else {
+            return;
+        };
         let body = self.ask.body;
         let forced = ["any", "tool"].into_iter().any(|kind| is_type(body, choice.value, kind));
         if self.model.is_none_or(|model| model.forced_tools) || !forced {
@@ -337,13 +363,13 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     /// Leaves out whole top-level fields. `thinking` and `output_config` have been seen to.
     fn fields(&mut self) {
-        let gone = self.drops.fields().filter(|field| !matches!(field, Field::Thinking | Field::OutputConfig));
+        let gone =
+            self.drops.fields().filter(|field| !matches!(field, Field::Thinking | Field::OutputConfig));
         for field in gone {
-            if let Site::Top(name) = field.site() {
-                if let Some(member) = self.top(name) {
-                    self.edits.remove(member.whole());
-                    self.loss.add(field.name());
-                }
+            let Site::Top(name) = field.site() else { continue };
+            if let Some(member) = self.top(name) {
+                self.edits.remove(member.whole());
+                self.loss.add(field.name());
             }
         }
     }
@@ -374,7 +400,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
         if let Some(mark) = self.top("cache_control").filter(|_| !self.drops.has(Field::AutoCache)) {
             gone.extend(marks.trim(body, mark.value, &mut self.edits));
         }
-        gone.into_iter().for_each(|field| self.loss.add(field.name()));
+        for field in gone {
+            self.loss.add(field.name());
+        }
     }
 
     /// Which thinking is cut out of the history.
@@ -400,8 +428,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
 
     fn finish(mut self) -> Shaped<'b> {
         self.drops.pair(self.betas.unwrap_or_default());
-        let (_, large) = strip_context_mark(&self.ask.model);
-        let needs = large && capability::of(self.target.model).is_some_and(|model| model.beta_window.is_some());
+        let large = self.target.context_1m || strip_context_mark(&self.ask.model).1;
+        let needs =
+            large && capability::of(self.target.model).is_some_and(|model| model.beta_window.is_some());
         let added = (needs && !self.drops.takes_out(Beta::of(LARGE_CONTEXT))).then_some(LARGE_CONTEXT);
         let betas = self.drops.header(self.betas, added, &mut self.loss);
         Shaped { body: self.edits.on(self.ask.body), betas, loss: self.loss }
@@ -455,10 +484,458 @@ fn is_one(value: &[u8]) -> bool {
 }
 
 fn nothing_left(model: &str) -> Error {
-    let message = format!("messages: nothing in them is for `{model}`; send at least one message of the user");
+    let message =
+        format!("messages: nothing in them is for `{model}`; send at least one message of the user");
     Error::new(Stage::Wire, Kind::BadRequest, message)
 }
 
 /// The beta for a window of a million tokens, where a model has that only by it.
 const LARGE_CONTEXT: &str = "context-1m-2025-08-07";
 const SUMMARIZED: &str = "\"summarized\"";
+
+#[cfg(test)]
+mod tests {
+    use super::super::repair::Repair;
+    use super::super::request::Call;
+    use super::*;
+
+    fn target(model: &str) -> Target<'_> {
+        Target { model, limit: None, repairs: 0, cut_thinking: false, context_1m: false }
+    }
+
+    fn repaired<'a>(model: &'a str, fields: &[Field]) -> Target<'a> {
+        let repairs = fields.iter().fold(0, |bits, field| bits | Repair::DropField(*field).bit());
+        Target { repairs, ..target(model) }
+    }
+
+    /// A body for `asked` with these members behind the model, in the order of the text.
+    fn body(asked: &str, members: &str) -> String {
+        let messages = r#""max_tokens":32000,"messages":[{"role":"user","content":"hi"}]"#;
+        let required = if members.contains(r#""messages""#) { "" } else { messages };
+        let comma = if members.is_empty() || required.is_empty() { "" } else { "," };
+        format!(r#"{{"model":"{asked}",{required}{comma}{members}}}"#)
+    }
+
+    struct Sent {
+        body: String,
+        betas: Option<String>,
+        loss: String,
+    }
+
+    fn send(body: &str, betas: Option<&str>, target: &Target<'_>) -> Sent {
+        let ask = Ask::read(body.as_bytes(), Call::CountTokens).expect(body);
+        let shaped = shape(&ask, betas, target).expect(body);
+        let body = String::from_utf8(shaped.body.to_vec()).expect(body);
+        serde_json::from_str::<serde_json::Value>(&body).expect(&body);
+        Sent { body, betas: shaped.betas, loss: shaped.loss.header() }
+    }
+
+    /// What comes of `members` when the model asked for is `asked` and the one sent is `sent`.
+    fn becomes(asked: &str, sent: &str, members: &str) -> (String, String) {
+        let shaped = send(&body(asked, members), None, &target(sent));
+        let rest =
+            shaped.body.strip_prefix(&format!(r#"{{"model":"{sent}","#)).expect(&shaped.body).to_owned();
+        let required = r#""max_tokens":32000,"messages":[{"role":"user","content":"hi"}]"#;
+        let rest = rest.strip_prefix(required).unwrap_or(&rest);
+        (rest.trim_start_matches(',').strip_suffix('}').expect(rest).to_owned(), shaped.loss)
+    }
+
+    #[test]
+    fn the_model_that_was_asked_for_gets_its_name_and_nothing_else() {
+        let odd = r#"  "thinking" : {"type":"whatever"}, "temperature":0.30, "new":{"a" : [1.0,2E3]} , "speed":"fast""#;
+        for (asked, sent) in [
+            ("claude-haiku-4-5", "claude-haiku-4-5"),
+            ("claude-haiku-4-5[1m]", "claude-haiku-4-5"),
+            ("claude-haiku-4-5", "anthropic/claude-haiku-4.5"),
+            ("gpt-4o", "some-model"),
+        ] {
+            let came = body(asked, odd);
+            let betas = Some(" effort-2025-11-24 ,, x");
+            let shaped = send(&came, betas, &target(sent));
+            assert_eq!(shaped.body, came.replacen(asked, sent, 1), "{asked}");
+            assert_eq!(shaped.betas.as_deref(), betas, "{asked}");
+            assert_eq!(shaped.loss, "", "{asked}");
+        }
+    }
+
+    #[test]
+    fn thinking_takes_the_form_that_the_model_knows() {
+        let enabled = r#""thinking":{"type":"enabled","budget_tokens":31999}"#;
+        let adaptive = r#""thinking":{"type":"adaptive"}"#;
+        let disabled = r#""thinking":{"type":"disabled"}"#;
+        let between = r#""thinking":{"type":"between_tools"}"#;
+        let shown = r#""thinking":{"type":"adaptive","display":"summarized"}"#;
+        for (sent, from_budget, from_adaptive, from_off) in [
+            ("claude-3-5-haiku", "", "", disabled),
+            (
+                "claude-sonnet-4-5",
+                enabled,
+                r#""thinking":{"type":"enabled","budget_tokens":16000}"#,
+                disabled,
+            ),
+            ("claude-opus-4-6", enabled, adaptive, disabled),
+            ("claude-opus-4-7", shown, adaptive, disabled),
+            ("claude-opus-5", shown, adaptive, disabled),
+            ("claude-haiku-5-5", shown, adaptive, disabled),
+            ("claude-sonnet-5-5", shown, adaptive, between),
+            ("claude-opus-5-5", shown, adaptive, ""),
+            ("claude-fable-5", shown, adaptive, ""),
+        ] {
+            for (came, expected) in [(enabled, from_budget), (adaptive, from_adaptive), (disabled, from_off)]
+            {
+                let (members, _) =
+                    becomes("gpt-4o", sent, &format!(r#"{came},"max_tokens":64000,"messages":[1]"#));
+                assert_eq!(
+                    members.split(r#""max_tokens""#).next().map(|m| m.trim_end_matches(',')),
+                    Some(expected),
+                    "{sent} {came}"
+                );
+            }
+        }
+        assert_eq!(becomes("claude-sonnet-5-5", "claude-opus-5", between).0, disabled);
+        assert_eq!(becomes("claude-sonnet-5-5", "claude-opus-5-5", between).0, "");
+    }
+
+    #[test]
+    fn a_budget_stays_below_the_output_limit() {
+        let ask =
+            |kind: &str, limit: u64| format!(r#""thinking":{kind},"max_tokens":{limit},"messages":[1]"#);
+        let adaptive = r#"{"type":"adaptive"}"#;
+        let (members, loss) = becomes("claude-opus-5-5", "claude-opus-4-1", &ask(adaptive, 128_000));
+        assert!(
+            members.contains(r#"{"type":"enabled","budget_tokens":16000},"max_tokens":32000"#),
+            "{members}"
+        );
+        assert_eq!(loss, "max_tokens, thinking");
+        let (members, _) = becomes("claude-opus-5-5", "claude-haiku-4-5", &ask(adaptive, 4_000));
+        assert!(members.contains(r#""budget_tokens":3000}"#), "{members}");
+        let (members, _) = becomes("claude-opus-5-5", "claude-haiku-4-5", &ask(adaptive, 1_200));
+        assert!(!members.contains("thinking"), "{members}");
+        // The limit is the provider's, and the model is the one that was asked for.
+        let came = body("claude-haiku-4-5", &ask(r#"{"type":"enabled","budget_tokens":31999}"#, 32_000));
+        let shaped = send(&came, None, &Target { limit: Some(16_000), ..target("claude-haiku-4-5") });
+        assert!(shaped.body.contains(r#""budget_tokens":12000},"max_tokens":16000"#), "{}", shaped.body);
+        // A client may ask for more than the limit where thinking is interleaved.
+        let came = body("claude-opus-4-5", &ask(r#"{"type":"enabled","budget_tokens":50000}"#, 32_000));
+        assert!(send(&came, None, &target("claude-haiku-4-5")).body.contains("50000"));
+    }
+
+    #[test]
+    fn the_budget_follows_the_effort() {
+        for (effort, budget) in
+            [("low", 2_048), ("medium", 8_192), ("high", 16_000), ("xhigh", 24_000), ("max", 24_000)]
+        {
+            let members =
+                format!(r#""output_config":{{"effort":"{effort}"}},"thinking":{{"type":"adaptive"}}"#);
+            let (members, loss) = becomes("claude-opus-5", "claude-haiku-4-5", &members);
+            assert_eq!(
+                members,
+                format!(r#""thinking":{{"type":"enabled","budget_tokens":{budget}}}"#),
+                "{effort}"
+            );
+            assert_eq!(loss, "thinking, output_config.effort, output_config");
+        }
+    }
+
+    #[test]
+    fn an_effort_is_lowered_or_left_out() {
+        for (sent, came, expected) in [
+            (
+                "claude-opus-4-6",
+                r#""output_config":{"effort":"xhigh"}"#,
+                r#""output_config":{"effort":"high"}"#,
+            ),
+            (
+                "claude-opus-4-5",
+                r#""output_config":{"effort": "max","x":1}"#,
+                r#""output_config":{"effort": "high","x":1}"#,
+            ),
+            ("claude-haiku-4-5", r#""output_config":{"effort":"low","x":1}"#, r#""output_config":{"x":1}"#),
+            ("claude-haiku-4-5", r#""output_config":{"effort":"low"}"#, ""),
+            ("claude-haiku-4-5", r#""output_config":{}"#, r#""output_config":{}"#),
+            (
+                "claude-opus-5",
+                r#""thinking":{"type":"disabled"},"output_config":{"effort":"max"}"#,
+                r#""thinking":{"type":"disabled"},"output_config":{"effort":"high"}"#,
+            ),
+        ] {
+            assert_eq!(
+                becomes("claude-fable-5", sent, came).0,
+                expected.trim_start_matches(r#""thinking":{},"#),
+                "{sent} {came}"
+            );
+        }
+    }
+
+    #[test]
+    fn sampling_that_is_refused_is_left_out() {
+        for (sent, came, expected) in [
+            ("claude-opus-5", r#""temperature":0.5,"top_p":0.9,"top_k":5"#, ""),
+            (
+                "claude-opus-5",
+                r#""temperature":1,"top_p":1.0,"top_k":null"#,
+                r#""temperature":1,"top_p":1.0,"top_k":null"#,
+            ),
+            (
+                "claude-haiku-4-5",
+                r#""temperature":0.5,"top_p":0.9,"top_k":5"#,
+                r#""temperature":0.5,"top_k":5"#,
+            ),
+            ("claude-haiku-4-5", r#""temperature":1.0,"top_p":0.9"#, r#""top_p":0.9"#),
+            (
+                "claude-haiku-4-5",
+                r#""thinking":{"type":"enabled","budget_tokens":2000},"temperature":0.5,"top_k":5"#,
+                r#""thinking":{"type":"enabled","budget_tokens":2000}"#,
+            ),
+            (
+                "claude-3-opus",
+                r#""temperature":0.5,"top_p":0.9,"top_k":5,"messages":[]"#,
+                r#""temperature":0.5,"top_p":0.9,"top_k":5,"messages":[]"#,
+            ),
+        ] {
+            assert_eq!(becomes("gpt-4o", sent, came).0, expected, "{sent} {came}");
+        }
+    }
+
+    #[test]
+    fn a_tool_is_not_forced_upon_a_model_that_refuses_it() {
+        let forced = r#""tool_choice":{"type":"tool","name":"web_search","disable_parallel_tool_use":true}"#;
+        let free = r#""tool_choice":{"type":"auto","disable_parallel_tool_use":true}"#;
+        assert_eq!(
+            becomes("claude-haiku-4-5", "claude-opus-5-5", forced),
+            (free.to_owned(), "tool_choice".to_owned())
+        );
+        assert_eq!(becomes("claude-haiku-4-5", "claude-opus-5", forced), (forced.to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_beta_header_dropped_while_its_body_field_stays() {
+        let betas = "claude-code-20250219,context-management-2025-06-27,effort-2025-11-24,fast-mode-2026-02-01,\
+                     mid-conversation-system-2026-04-07,per-turn-control-2026-07-01,structured-outputs-2025-12-15";
+        let members = r#""context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]},"speed":"fast","output_config":{"effort":"low","format":{}},"messages":[{"role":"user","content":"hi"},{"role":"system","content":"s","output_config":{"effort":"max"}}]"#;
+        let pairs = [
+            ("context-management", "\"context_management\""),
+            ("effort", "\"effort\":\"low\""),
+            ("fast-mode", "\"speed\""),
+            ("mid-conversation-system", "\"system\""),
+            ("per-turn-control", "\"effort\":\"max\""),
+            ("structured-outputs", "\"format\""),
+        ];
+        let models =
+            ["claude-3-5-haiku", "claude-sonnet-4", "claude-haiku-4-5", "claude-opus-4-5", "claude-opus-4-6"];
+        let models = models.into_iter().chain(capability::known());
+        let unrepaired = models.map(target);
+        let each =
+            Repair::from_bits(u64::MAX).map(|repair| Target { repairs: repair.bit(), ..target("unknown") });
+        for target in unrepaired.chain(each) {
+            let shaped = send(&body("gpt-4o", members), Some(betas), &target);
+            let sent = shaped.betas.unwrap_or_default();
+            for (beta, field) in pairs {
+                let (has_beta, has_field) = (sent.contains(beta), shaped.body.contains(field));
+                assert_eq!(has_beta, has_field, "{beta} for {target:?}: {sent} {}", shaped.body);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_context_is_asked_for_where_the_model_has_it_by_a_beta_only() {
+        for (asked, sent, came, expected) in [
+            ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5", None, Some("context-1m-2025-08-07")),
+            ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5", Some("a"), Some("a,context-1m-2025-08-07")),
+            (
+                "claude-sonnet-4-5[1m]",
+                "claude-sonnet-4-5",
+                Some("context-1m-2025-08-07"),
+                Some("context-1m-2025-08-07"),
+            ),
+            ("claude-opus-5-5[1m]", "claude-opus-5-5", None, None),
+            ("claude-opus-5-5[1m]", "claude-haiku-4-5", Some("context-1m-2025-08-07"), None),
+            (
+                "claude-opus-5-5",
+                "claude-opus-5",
+                Some("context-1m-2025-08-07"),
+                Some("context-1m-2025-08-07"),
+            ),
+        ] {
+            let shaped = send(&body(asked, ""), came, &target(sent));
+            assert_eq!(shaped.betas.as_deref(), expected, "{asked} {sent} {came:?}");
+        }
+        let by_alias = Target { context_1m: true, ..target("claude-sonnet-4-5") };
+        assert!(send(&body("big", ""), None, &by_alias).betas.is_some());
+    }
+
+    #[test]
+    fn a_system_message_becomes_a_reminder_of_the_user_in_the_same_place() {
+        let user = r#"{"role":"user","content":"hi"}"#;
+        for (came, expected) in [
+            (
+                r#"{"role":"system","content":"a\"b"}"#,
+                r#",{"role":"user","content":[{"type":"text","text":"<system-reminder>\na\"b\n</system-reminder>"}]}"#,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":" "}],"role" : "system","cache_control":{"type":"ephemeral"}}"#,
+                r#",{"content":[{"cache_control":{"type":"ephemeral"},"type":"text","text":"<system-reminder>\na\n</system-reminder>"}],"role" : "user"}"#,
+            ),
+            (
+                r#"{"role":"system","cache_control":{"type":"ephemeral"},"content":"a"}"#,
+                r#",{"role":"user","content":[{"type":"text","text":"<system-reminder>\na\n</system-reminder>","cache_control":{"type":"ephemeral"}}]}"#,
+            ),
+            (
+                r#"{"role":"system","content":[{"type":"text","text":"<system-reminder>x"}],"clear_at":"never"}"#,
+                r#",{"role":"user","content":[{"type":"text","text":"<system-reminder>x"}]}"#,
+            ),
+            (r#"{"role":"system","content":[],"output_config":{"effort":"low"}}"#, ""),
+            (r#"{"role":"system","content":[{"type":"tool_removal","tool":{}}]}"#, ""),
+            (r#"{"role":"system","content":" \n"}"#, ""),
+        ] {
+            let (members, loss) = becomes(
+                "claude-opus-5-5",
+                "claude-haiku-4-5",
+                &format!(r#""messages":[{user},{came},{user}]"#),
+            );
+            assert_eq!(members, format!(r#""messages":[{user}{expected},{user}]"#), "{came}");
+            assert!(loss.contains("messages.system"), "{loss}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_which_nothing_is_left_is_refused() {
+        let came = body("claude-opus-5-5", r#""messages":[{"role":"system","content":[]}]"#);
+        let ask = Ask::read(came.as_bytes(), Call::CountTokens).expect("a request");
+        let refused = shape(&ask, None, &target("claude-haiku-4-5")).expect_err("nothing left");
+        assert_eq!(refused.kind, Kind::BadRequest);
+    }
+
+    #[test]
+    fn a_model_that_takes_system_messages_loses_of_them_only_what_it_refuses() {
+        let came = r#"{"role":"system","content":[{"type":"text","text":"a"},{"type":"tool_addition","tool":{}}],"output_config":{"effort":"low"}}"#;
+        let members = format!(r#""messages":[{{"role":"user","content":"hi"}},{came}]"#);
+        let betas = Some("mid-conversation-tool-changes-2026-07-01");
+        let sent = |model| send(&body("claude-opus-5-5", &members), betas, &target(model)).body;
+        assert!(sent("claude-fable-5-1").contains(came));
+        assert!(sent("claude-opus-4-8").contains(r#"{"type":"tool_addition","tool":{}}]}"#));
+        assert!(sent("claude-sonnet-5").contains(r#""content":[{"type":"text","text":"a"}]}"#));
+    }
+
+    const LOOP: &str = r#""thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"SIG"},{"type":"tool_use","id":"a","name":"b","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}]"#;
+
+    #[test]
+    fn thinking_that_another_family_sealed_is_cut_and_not_asked_for_in_that_turn() {
+        let sealed = LOOP.replace("SIG", "pm1.openai.abc");
+        let shaped = send(&body("claude-haiku-4-5", &sealed), None, &target("claude-haiku-4-5"));
+        assert!(!shaped.body.contains("thinking"), "{}", shaped.body);
+        assert_eq!(shaped.loss, "thinking, messages.thinking");
+        // A new turn of the user demands nothing.
+        let next = sealed.replace(
+            r#""tool_use_id":"a"}]}"#,
+            r#""tool_use_id":"a"}]},{"role":"assistant","content":"ok"},{"role":"user","content":"more"}"#,
+        );
+        let shaped = send(&body("claude-haiku-4-5", &next), None, &target("claude-haiku-4-5"));
+        assert!(
+            shaped.body.contains(r#""budget_tokens":2000"#) && !shaped.body.contains("pm1."),
+            "{}",
+            shaped.body
+        );
+        // Adaptive thinking goes on without it.
+        let shaped = send(&body("claude-haiku-4-5", &sealed), None, &target("claude-opus-4-6"));
+        assert!(
+            shaped.body.contains(r#""type":"adaptive""#) && !shaped.body.contains("pm1."),
+            "{}",
+            shaped.body
+        );
+    }
+
+    #[test]
+    fn only_thinking_bears_seals() {
+        let quoted = LOOP.replace(
+            r#""content":"go""#,
+            r#""content":[{"type":"text","text":"pm1.x"},{"type":"text","text":"\"pm1.y"}]"#,
+        );
+        let came = body("claude-haiku-4-5", &quoted);
+        assert_eq!(send(&came, None, &target("claude-haiku-4-5")).body, came);
+    }
+
+    #[test]
+    fn all_thinking_is_cut_when_a_signature_was_refused() {
+        let redacted = LOOP.replace(
+            r#"{"type":"tool_use""#,
+            r#"{"type":"redacted_thinking","data":"x"},{"type":"tool_use""#,
+        );
+        let only = r#"{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"}]},"#;
+        let members = redacted.replace(
+            r#"[{"role":"user","content":"go"},"#,
+            &format!(r#"[{{"role":"user","content":"go"}},{only}{{"role":"user","content":"on"}},"#),
+        );
+        let target = Target { cut_thinking: true, ..target("claude-haiku-4-5") };
+        let shaped = send(&body("claude-haiku-4-5", &members), None, &target);
+        assert_eq!(
+            shaped.body,
+            r#"{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"go"},{"role":"user","content":"on"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}]}"#
+        );
+        assert_eq!(shaped.loss, "thinking, thinking.signature");
+    }
+
+    #[test]
+    fn a_model_without_tool_search_gets_all_tools_and_hears_what_was_loaded() {
+        let members = r#""tools":[{"name":"DeferredToolPlaceholder","defer_loading":true},{"name":"A","defer_loading":true,"input_schema":{}}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":[{"type":"tool_reference","tool_name":"A"}]}]}]"#;
+        let (shaped, loss) = becomes("claude-opus-5-5", "claude-sonnet-4", members);
+        assert_eq!(
+            shaped,
+            r#""tools":[{"name":"A","input_schema":{}}],"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":[{"type":"text","text":"Tool loaded: A"}]}]}]"#
+        );
+        assert_eq!(loss, "tools.defer_loading, messages.tool_reference");
+        assert_eq!(becomes("claude-opus-5-5", "claude-haiku-4-5", members).0, members);
+    }
+
+    #[test]
+    fn clearing_of_thinking_goes_with_the_thinking() {
+        let managed = |edits: &str| {
+            format!(r#""thinking":{{"type":"disabled"}},"context_management":{{"edits":[{edits}]}}"#)
+        };
+        let clear = r#"{"type":"clear_thinking_20251015","keep":"all"}"#;
+        let tools = r#"{"type":"clear_tool_uses_20250919"}"#;
+        let betas = Some("context-management-2025-06-27");
+        let both = send(
+            &body("claude-opus-5", &managed(&format!("{clear},{tools}"))),
+            betas,
+            &target("claude-haiku-4-5"),
+        );
+        assert!(both.body.ends_with(&format!("{}}}", managed(tools))), "{}", both.body);
+        assert_eq!(both.betas.as_deref(), betas);
+        let one = send(&body("claude-opus-5", &managed(clear)), betas, &target("claude-haiku-4-5"));
+        assert!(!one.body.contains("context_management"), "{}", one.body);
+        assert_eq!(one.betas, None);
+    }
+
+    #[test]
+    fn what_was_refused_once_is_left_out() {
+        let mark = r#"{"type":"ephemeral","ttl":"1h","scope":"global"}"#;
+        let members = format!(
+            r#""thinking":{{"type":"adaptive","display":"updates"}},"output_config":{{"effort":"low","format":1}},"tools":[{{"name":"t","strict":true,"cache_control":{mark}}}],"service_tier":"auto","system":[{{"type":"text","text":"s","cache_control":{mark}}}],"messages":[{{"role":"user","content":[{{"type":"text","text":"m","cache_control":{mark}}}]}}]"#
+        );
+        let came = body("m", &members);
+        for (field, from, to) in [
+            (Field::ThinkingDisplay, r#","display":"updates""#, ""),
+            (Field::Beta(Beta::of("thinking-display-updates-2026-08-18")), "updates", "summarized"),
+            (Field::Thinking, r#""thinking":{"type":"adaptive","display":"updates"},"#, ""),
+            (Field::Effort, r#""effort":"low","#, ""),
+            (Field::OutputConfig, r#""output_config":{"effort":"low","format":1},"#, ""),
+            (Field::ToolStrict, r#""strict":true,"#, ""),
+            (Field::ServiceTier, r#""service_tier":"auto","#, ""),
+            (Field::CacheScope, r#","scope":"global""#, ""),
+            (Field::CacheTtl, r#","ttl":"1h""#, ""),
+            (Field::CacheMarks, &format!(r#","cache_control":{mark}"#), ""),
+            (Field::Metadata, "nowhere", ""),
+        ] {
+            let betas = Some("thinking-display-updates-2026-08-18");
+            let shaped = send(&came, betas, &repaired("m", &[field]));
+            assert_eq!(shaped.body, came.replace(from, to), "{field:?}");
+            assert_eq!(shaped.loss.is_empty(), !came.contains(from), "{field:?}: {}", shaped.loss);
+        }
+        let user =
+            r#"{"role":"user","content":"m"},{"role":"system","content":[{"type":"text","text":"x"}]}"#;
+        let shaped =
+            send(&body("m", &format!(r#""messages":[{user}]"#)), None, &repaired("m", &[Field::SystemRole]));
+        assert!(shaped.body.contains("<system-reminder>"), "{}", shaped.body);
+    }
+}

@@ -280,3 +280,145 @@ fn empty_object(value: &[u8]) -> bool {
 
 /// Longest event name that is looked for at the front: `content_block_delta"` has 20 bytes.
 const LONGEST: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    fn event(data: &str) -> String {
+        format!("data: {data}\n\n")
+    }
+
+    const START: &str = r#"{"type":"message_start","message":{"id":"m","model":"real","usage":{"input_tokens":9,"output_tokens":1}}}"#;
+
+    #[test]
+    fn content_is_what_shows_something() {
+        for (data, content) in [
+            (r#"{"type":"ping"}"#, false),
+            (r#"{"type":"brand_new","text":"x"}"#, false),
+            (r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#, false),
+            (r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"x"}}"#, true),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+                false,
+            ),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking","data":"x"}}"#,
+                true,
+            ),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{ }}}"#,
+                false,
+            ),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"n","input":{"a":1}}}"#,
+                true,
+            ),
+            (
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"web_search_tool_result","content":[]}}"#,
+                true,
+            ),
+            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}"#, false),
+            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}"#, true),
+            (r#"{"delta":{"text":"x","type":"text_delta"},"index":0,"type":"content_block_delta"}"#, true),
+            (r#"{"delta":{"text":"","type":"text_delta"},"index":0,"type":"content_block_delta"}"#, false),
+            (
+                r#"{ "type" : "content_block_delta", "delta": {"type":"input_json_delta","partial_json":"{"} }"#,
+                true,
+            ),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"a":1}}}"#,
+                true,
+            ),
+            (
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"s"}}"#,
+                true,
+            ),
+            (r#"{"type":"content_block_stop","index":0}"#, true),
+            (r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":5}}"#, false),
+            (
+                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+                true,
+            ),
+            (r#"{"type":"message_stop"}"#, true),
+            (r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#, false),
+            ("not JSON", false),
+        ] {
+            let mut reader = StreamReader::new();
+            assert!(!reader.push(event(START).as_bytes()).content);
+            assert_eq!(reader.push(event(data).as_bytes()).content, content, "{data}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_data_before_its_name() {
+        let kind = |name: &str, data: &str| {
+            kind(&Event { name: name.as_bytes(), data: data.as_bytes(), data_at: None, unread: false })
+        };
+        for (name, data, expected) in [
+            ("message_stop", r#"{"type":"ping"}"#, Kind::Ping),
+            ("message_stop", r#"{"a":"\"type\":\"ping\""}"#, Kind::Stop),
+            ("", r#"{"type":"content_block_delta_of_a_new_kind_that_is_long"}"#, Kind::Unknown),
+            (
+                "",
+                r#"{"delta":{"text":"a,\"type\":\"content_block_delta\"}"},"type":"message_stop"}"#,
+                Kind::Stop,
+            ),
+            ("", r#"{"ty\u0070e":"error"}"#, Kind::Error),
+            ("error", "gone", Kind::Error),
+            ("", r#"{"error":{"code":502}}"#, Kind::Error),
+            ("", r#"{"type":"brand_new","error":{}}"#, Kind::Unknown),
+            ("ping", "", Kind::Ping),
+            ("", "[DONE]", Kind::Unknown),
+        ] {
+            assert_eq!(kind(name, data), expected, "{name} {data}");
+        }
+    }
+
+    #[test]
+    fn a_stream_ends_in_one_of_four_ways() {
+        let stop = r#"{"type":"message_stop"}"#;
+        let fault = r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#;
+        let ending = |events: &[&str]| {
+            let mut reader = StreamReader::new();
+            for data in events {
+                reader.push(event(data).as_bytes());
+            }
+            reader.ending()
+        };
+        let told = Ending::Told(Failure { class: Class::Overloaded, status: 529, retry_after: None });
+        assert_eq!(ending(&[]), Ending::Empty);
+        assert_eq!(ending(&[START, stop]), Ending::Whole);
+        assert_eq!(ending(&[START]), Ending::Cut);
+        assert_eq!(ending(&[fault]), told);
+        assert_eq!(ending(&[START, fault, stop]), told);
+        let mut reader = StreamReader::new();
+        let heard = reader.push([event(fault), event(stop)].concat().as_bytes());
+        assert_eq!((heard.content, heard.ended, heard.fault.map(|f| f.status)), (false, false, Some(529)));
+    }
+
+    #[test]
+    fn the_first_model_is_found_in_the_stream_and_usage_is_superseded() {
+        let stream = [
+            event(r#"{"type":"ping"}"#),
+            event(START),
+            event(&START.replace("real", "spliced")),
+            event(r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":5,"input_tokens":null}}"#),
+            event(r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":7,"cache_read_input_tokens":3}}"#),
+        ]
+        .concat();
+        for piece in [1, 7, stream.len()] {
+            let mut reader = StreamReader::new();
+            let heard = stream.as_bytes().chunks(piece).map(|piece| reader.push(piece)).last().unwrap();
+            let (start, end) = heard
+                .model_at
+                .map(|(start, end)| (usize::try_from(start).unwrap(), usize::try_from(end).unwrap()))
+                .unwrap();
+            assert_eq!(&stream[start..end], "\"real\"");
+            let meter = reader.meter();
+            assert_eq!((meter.usage.input, meter.usage.output, meter.usage.cache_read), (9, 7, 3));
+            assert_eq!((meter.model.as_deref(), meter.stop.clone()), (Some("real"), Some(Stop::MaxTokens)));
+        }
+    }
+}

@@ -70,8 +70,7 @@ impl Asked {
     /// The form that `model` takes. `effort` is the client's, `room` the output limit that is sent.
     pub(super) fn form(&self, model: &Capability, effort: Option<&str>, room: Option<u64>) -> Form {
         match (self.kind, model.thinking) {
-            (Kind::Enabled | Kind::Adaptive, Thinking::Never)
-            | (Kind::BetweenTools, Thinking::Never)
+            (Kind::Enabled | Kind::Adaptive | Kind::BetweenTools, Thinking::Never)
             | (Kind::Disabled | Kind::BetweenTools, Thinking::Always) => Form::Gone,
             (Kind::Adaptive, Thinking::Budget) => fitted(budget_of(effort), room),
             (
@@ -106,7 +105,9 @@ impl Asked {
     pub(super) fn within(&self, form: Form, before: Option<u64>, room: Option<u64>) -> Form {
         match (form, self.budget, before) {
             (Form::Same, Some((_, budget)), Some(before))
-                if self.kind == Kind::Enabled && budget < before && room.is_some_and(|room| budget >= room) =>
+                if self.kind == Kind::Enabled
+                    && budget < before
+                    && room.is_some_and(|room| budget >= room) =>
             {
                 fitted(budget, room)
             }
@@ -122,7 +123,9 @@ impl Asked {
     /// Whether this form says `enabled` or `adaptive`; `None` where it leaves that to the model.
     pub(super) fn is_on(&self, form: Form) -> Option<bool> {
         match (form, self.kind) {
-            (Form::Budget(_) | Form::Adaptive, _) | (Form::Same, Kind::Enabled | Kind::Adaptive) => Some(true),
+            (Form::Budget(_) | Form::Adaptive, _) | (Form::Same, Kind::Enabled | Kind::Adaptive) => {
+                Some(true)
+            }
             (Form::Disabled | Form::BetweenTools, _) | (Form::Same, Kind::Disabled | Kind::BetweenTools) => {
                 Some(false)
             }

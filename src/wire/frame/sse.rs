@@ -236,3 +236,115 @@ fn each_line(block: &[u8], mut each: impl FnMut(usize, &[u8])) {
 
 /// A carry, or a join, is kept for the next event up to this capacity, so that thousands of open streams stay small.
 const KEPT_CARRY: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Seen = (Vec<u8>, Vec<u8>, bool);
+
+    /// What comes of a stream in these pieces, and whether it ended between two events.
+    fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<Seen>, bool) {
+        let mut sse = Sse::new();
+        let mut seen = Vec::new();
+        let mut all: Vec<u8> = Vec::new();
+        for piece in pieces {
+            all.extend_from_slice(piece);
+            let boundary = sse.push(piece, |event| {
+                if let Some(at) = event.data_at {
+                    let at = usize::try_from(at).unwrap();
+                    assert_eq!(&all[at..at + event.data.len()], event.data);
+                }
+                seen.push((event.name.to_vec(), event.data.to_vec(), event.unread));
+            });
+            assert!(boundary.is_none_or(|at| at <= piece.len()));
+            assert!(sse.at_boundary() || boundary != Some(piece.len()));
+        }
+        (seen, sse.at_boundary())
+    }
+
+    #[test]
+    fn lines_fields_and_comments_are_read_as_the_standard_says() {
+        let event = |name: &str, data: &str| (name.as_bytes().to_vec(), data.as_bytes().to_vec(), false);
+        for (stream, expected) in [
+            ("data: a\n\n", vec![event("", "a")]),
+            ("event: x\ndata: a\n\n", vec![event("x", "a")]),
+            ("data: a\nevent: x\n\n", vec![event("x", "a")]),
+            ("event: x\r\ndata: a\r\n\r\n", vec![event("x", "a")]),
+            ("event: x\rdata: a\r\r", vec![event("x", "a")]),
+            ("event: x\r\ndata: a\n\r\n", vec![event("x", "a")]),
+            ("data:a\ndata:  b\ndata\n\n", vec![event("", "a\n b\n")]),
+            (": comment\n\n:\n\nid: 1\nretry: 5\ndata: a\n\n", vec![event("", "a")]),
+            ("event: x\n\ndata: a\n\n", vec![event("", "a")]),
+            ("database: no\ndata : no\ndata: a\n\n", vec![event("", "a")]),
+            ("event: x\nevent: y\ndata: a\n\n", vec![event("y", "a")]),
+            ("\n\n\r\n\rdata: a\n\n\n\n", vec![event("", "a")]),
+            ("data: a\n\ndata: b", vec![event("", "a")]),
+            ("data: a\n", vec![]),
+            ("", vec![]),
+        ] {
+            let (seen, between) = read([stream.as_bytes()]);
+            assert_eq!(seen, expected, "{stream:?}");
+            assert_eq!(
+                between,
+                stream.is_empty()
+                    || stream.ends_with("\n\n")
+                    || stream.ends_with("\r\r")
+                    || stream.ends_with("\n\r\n"),
+                "{stream:?}"
+            );
+            for split in 0..=stream.len() {
+                let (front, back) = stream.as_bytes().split_at(split);
+                assert_eq!(read([front, b"", back]), (expected.clone(), between), "{stream:?} at {split}");
+            }
+            assert_eq!(read(stream.as_bytes().chunks(1)), (expected, between), "{stream:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn an_event_beyond_the_bound_passes_unread_however_it_is_split() {
+        let frame = "data: \n\n".len();
+        for (length, unread) in
+            [(limits::MAX_METERED_EVENT - frame, false), (limits::MAX_METERED_EVENT - frame + 1, true)]
+        {
+            let stream = format!("data: {}\n\nevent: x\ndata: after\n\n", "y".repeat(length));
+            for piece in [stream.len(), 1000, length + 7, length + 6, 7, limits::MAX_METERED_EVENT] {
+                let (seen, between) = read(stream.as_bytes().chunks(piece));
+                assert_eq!(seen.len(), 2);
+                assert_eq!(
+                    (seen[0].2, seen[0].1.len()),
+                    (unread, if unread { 0 } else { length }),
+                    "{piece}"
+                );
+                assert_eq!(seen[1], (b"x".to_vec(), b"after".to_vec(), false));
+                assert!(between);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_later_stays_small() {
+        let mut sse = Sse::new();
+        let long = format!("data: {}\ndata: z\n\n", "y".repeat(100_000));
+        for piece in long.as_bytes().chunks(999) {
+            sse.push(piece, |_| ());
+        }
+        assert!(sse.carry.capacity() <= KEPT_CARRY && sse.joined.capacity() <= KEPT_CARRY);
+    }
+
+    #[test]
+    fn no_allocation_per_event_once_the_carry_has_grown() {
+        let mut sse = Sse::new();
+        let stream = b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\"}\n\n".repeat(3);
+        let mut carry = None;
+        for (round, piece) in stream.repeat(50).chunks(100).enumerate() {
+            sse.push(piece, |_| ());
+            let now = (sse.carry.as_ptr(), sse.carry.capacity());
+            match carry {
+                _ if round < 10 => carry = Some(now),
+                Some(before) => assert_eq!(now, before),
+                None => unreachable!(),
+            }
+        }
+    }
+}

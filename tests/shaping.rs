@@ -1,0 +1,263 @@
+//! Requests of Claude Code, shaped from each model to each other one, and the laws of shaping.
+//!
+//! The judge is the bundled provider's own idea of what the API refuses, an independent table; and the laws are held
+//! against the bytes. Single rules are tested where they are made, in `wire::anthropic::shape`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::{fs, path::Path};
+
+use pointsman::mock::{Options, Request, reply, strict};
+use pointsman::wire::anthropic::{Ask, Call, Field, Repair, Target, shape};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Every family that the judge knows.
+const MODELS: &[&str] = &[
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-fable-5-1",
+    "claude-mythos-5-1",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-fable-5",
+    "claude-mythos-preview",
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-6",
+    "claude-sonnet-4-6",
+    "claude-opus-4-5-20251101",
+    "claude-haiku-4-5-20251001",
+    "claude-sonnet-4-5-20250929",
+    "claude-opus-4-1-20250805",
+    "claude-sonnet-4-20250514",
+    "claude-3-7-sonnet-20250219",
+    "claude-3-5-haiku-20241022",
+    "claude-3-opus-20240229",
+];
+
+const SYSTEM: &str = "\"role\":\"system\"";
+
+/// A request with its betas, as it is on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sent {
+    call: Call,
+    body: String,
+    betas: Option<String>,
+}
+
+impl Sent {
+    fn model(&self) -> String {
+        Ask::read(self.body.as_bytes(), self.call).expect(&self.body).model.into_owned()
+    }
+
+    fn shaped(&self, target: &Target<'_>) -> Self {
+        let ask = Ask::read(self.body.as_bytes(), self.call).expect(&self.body);
+        let shaped = shape(&ask, self.betas.as_deref(), target).expect(&self.body);
+        let body = String::from_utf8(shaped.body.to_vec()).expect("text");
+        assert_eq!(body.len(), shaped.body.len());
+        Self { call: self.call, body, betas: shaped.betas }
+    }
+
+    fn for_model(&self, model: &str) -> Self {
+        self.shaped(&to(model))
+    }
+
+    /// The same under another name, nothing else changed.
+    fn named(&self, model: &str) -> Self {
+        let ask = Ask::read(self.body.as_bytes(), self.call).expect(&self.body);
+        let mut body = self.body.clone();
+        body.replace_range(ask.model_at.value.start..ask.model_at.value.end, &format!("\"{model}\""));
+        Self { body, ..self.clone() }
+    }
+
+    fn messages(&self) -> Vec<&str> {
+        let ask = Ask::read(self.body.as_bytes(), self.call).expect(&self.body);
+        ask.messages.iter().map(|span| &self.body[span.start..span.end]).collect()
+    }
+
+    /// What the judge says to it.
+    fn judged(&self) -> Result<(), String> {
+        let mut headers = vec![("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+        headers.extend(self.betas.as_deref().map(|betas| ("anthropic-beta", betas)));
+        let (path, body) = ("/v1/messages", self.body.as_bytes());
+        let request = Request { method: "POST", path, query: "", headers: &headers, body };
+        let judged = match self.call {
+            Call::Messages => strict::messages(&request, &Options::default()),
+            Call::CountTokens => strict::count_tokens(&request, &Options::default()),
+        };
+        judged.map(drop).map_err(|refusal| refusal.message)
+    }
+}
+
+fn to(model: &str) -> Target<'_> {
+    Target { model, limit: None, repairs: 0, cut_thinking: false, context_1m: false }
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    url: String,
+    headers: HashMap<String, String>,
+    body: Box<RawValue>,
+}
+
+/// The recorded requests, with signatures that the judge knows as its own.
+fn recorded() -> Vec<(String, Sent)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/client-requests");
+    let files =
+        fs::read_dir(folder).expect("the recorded requests").map(|entry| entry.expect("a file").path());
+    let mut all: Vec<_> = files
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("claude-code-"))
+        })
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a text");
+            let Recorded { url, mut headers, body } =
+                serde_json::from_str(&text).expect("a recorded request");
+            let call = if url.contains("count_tokens") { Call::CountTokens } else { Call::Messages };
+            let signature = reply::signature("Both reads are independent.", 7);
+            let body = body.get().replace("EqQBCkYIBhgCKkD0SIGNATURE+opaque/bytes==", &signature);
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, Sent { call, body, betas: headers.remove("anthropic-beta") })
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(all.len() >= 7, "{}", all.len());
+    all
+}
+
+/// What version 2.1.330 sends in the `n`th request of a session, as claude-code-traffic.md sections 2 and 3 tell it.
+fn newest(n: usize) -> Sent {
+    let thought = |text: &str| {
+        let signature = reply::signature(text, 3);
+        format!(r#"{{"type":"thinking","thinking":"{text}","signature":"{signature}"}}"#)
+    };
+    let turns = [
+        [
+            r#"{"role":"user","content":[{"type":"text","text":"make a file"}]}"#.to_owned(),
+            r#"{"role":"system","content":"Working directory: \/w\n\u00e4","output_config":{"effort":"high"}}"#.to_owned(),
+        ],
+        [
+            format!(r#"{{"role":"assistant","content":[{},{{"type":"text","text":"Loading."}},{{"type":"tool_use","id":"toolu_1","name":"ToolSearch","input":{{"query":"select:A"}}}}]}}"#, thought("one")),
+            r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"tool_reference","tool_name":"A"}]},{"type":"text","text":"Tool loaded."}]}"#.to_owned(),
+        ],
+        [
+            r#"{"role":"assistant","content":[{"type":"tool_use","id":"toolu_2","name":"A","input":{ "x": 1.0 }}]}"#.to_owned(),
+            r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_2","is_error":true}]},{"role":"system","content":[{"type":"text","text":"<total_tokens>5 tokens left</total_tokens>"}]}"#.to_owned(),
+        ],
+        [
+            format!(r#"{{"role":"assistant","content":[{},{{"type":"text","text":"Done."}}]}}"#, thought("two")),
+            r#"{"role":"user","content":"and now?"},{"role":"system","content":[],"output_config":{"effort":"low"}}"#.to_owned(),
+        ],
+    ];
+    let messages = turns[..n].concat().join(",");
+    let mut body = String::new();
+    write!(
+        body,
+        r#"{{"model":"claude-opus-5-5","messages":[{messages}],"system":[{{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330;"}},{{"type":"text","text":"You are Claude Code.","cache_control":{{"type":"ephemeral"}}}}],"tools":[{{"name":"ToolSearch","description":"finds","input_schema":{{"type":"object","properties":{{}},"additionalProperties":false}}}},{{"name":"A","defer_loading":true,"input_schema":{{"type":"object","properties":{{"x":{{"type":"integer","exclusiveMinimum":0}}}}}}}},{{"name":"DeferredToolPlaceholder","defer_loading":true,"input_schema":{{"type":"object"}}}}],"metadata":{{"user_id":"{{\"session_id\":\"s\"}}"}},"max_tokens":128000,"thinking":{{"type":"adaptive","display":"updates"}},"context_management":{{"edits":[{{"type":"clear_thinking_20251015","keep":"all"}}]}},"output_config":{{"effort":"xhigh"}},"stream":true}}"#
+    )
+    .expect("a text");
+    let betas = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,\
+                 per-turn-control-2026-07-01,mid-conversation-tool-changes-2026-07-01,thinking-token-count-2026-05-13,\
+                 advanced-tool-use-2025-11-20,effort-2025-11-24,thinking-display-updates-2026-08-18";
+    Sent { call: Call::Messages, body, betas: Some(betas.to_owned()) }
+}
+
+fn all() -> Vec<(String, Sent)> {
+    let mut all = recorded();
+    all.extend((1..=4).map(|n| (format!("newest, request {n}"), newest(n))));
+    all
+}
+
+#[test]
+fn a_request_for_one_model_is_taken_by_every_other() {
+    let (mut refused, mut unshaped) = (Vec::new(), 0);
+    for (name, mut came) in all() {
+        if came.judged().is_err_and(|message| message.contains("Found 5")) {
+            // Written by hand with a mark too many.
+            let repairs = Repair::DropField(Field::CacheMarks).bit();
+            came = came.shaped(&Target { repairs, ..to(&came.model()) });
+        }
+        assert_eq!(came.judged(), Ok(()), "{name} as it came");
+        for asked in MODELS {
+            let first = came.for_model(asked);
+            for sent in MODELS {
+                unshaped += usize::from(first.named(sent).judged().is_err());
+                let shaped = first.for_model(sent);
+                if let Err(message) = shaped.judged() {
+                    refused.push(format!("{name}, {} to {asked} to {sent}: {message}", came.model()));
+                }
+            }
+        }
+    }
+    assert!(unshaped > 1_000, "the judge has nothing against {unshaped} requests as they are");
+    assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
+}
+
+#[test]
+fn the_same_request_comes_out_the_same() {
+    for (name, came) in all() {
+        for model in MODELS {
+            assert_eq!(came.for_model(model), came.for_model(model), "{name} to {model}");
+        }
+    }
+}
+
+#[test]
+fn a_shaped_request_needs_no_shaping() {
+    for (name, came) in all() {
+        for model in MODELS {
+            let once = came.for_model(model);
+            let again = once.named(&came.model()).for_model(model);
+            assert_eq!(again, once, "{name} to {model}");
+        }
+    }
+}
+
+#[test]
+fn a_prefix_that_changes_from_turn_to_turn_so_that_no_prompt_cache_ever_hits() {
+    for model in MODELS {
+        for cut_thinking in [false, true] {
+            let target = Target { cut_thinking, ..to(model) };
+            for n in 1..4 {
+                let (turn, next) = (newest(n).shaped(&target), newest(n + 1).shaped(&target));
+                let (turn, next) = (turn.messages(), next.messages());
+                assert!(next.len() > turn.len(), "{model}, request {n}");
+                assert_eq!(turn, next[..turn.len()], "{model}, request {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_rule_names_stays_byte_for_byte() {
+    let odd = r#" "zeta" : {"a": [1.0, 2E+3 , "\u0041\/"], "model":"claude-opus-5-5"} , "#;
+    let block = r#"{"type":"new_block" , "temperature":0.3,"thinking":{"x":1},"effort":"max"}"#;
+    for n in 1..=4 {
+        let mut came = newest(n);
+        came.body = came.body.replacen(r#""messages":["#, &format!(r#"{odd}"messages":["#), 1);
+        came.body = came.body.replacen(
+            r#"{"type":"text","text":"make a file"}"#,
+            &format!("{block},{{\"type\":\"text\",\"text\":\"make a file\"}}"),
+            1,
+        );
+        for model in MODELS {
+            let shaped = came.for_model(model);
+            assert!(shaped.body.contains(odd) && shaped.body.contains(block), "{model}: {}", shaped.body);
+            assert!(n < 3 || shaped.body.contains(r#""input":{ "x": 1.0 }"#), "{model}: {}", shaped.body);
+            assert!(shaped.body.contains(r"\/w\n\u00e4"), "{model}: {}", shaped.body);
+        }
+    }
+}
+
+#[test]
+fn system_messages_are_kept_where_they_are_taken_and_told_to_the_user_where_not() {
+    for (model, kept) in
+        [("claude-opus-4-8", true), ("claude-sonnet-5", true), ("claude-haiku-4-5", false), ("gpt-4o", true)]
+    {
+        let shaped = newest(3).for_model(model);
+        assert_eq!(shaped.body.contains(SYSTEM), kept, "{model}");
+        assert_eq!(shaped.body.matches("<system-reminder>").count(), if kept { 0 } else { 2 }, "{model}");
+    }
+}
