@@ -1,4 +1,6 @@
 //! `pointsman mock`: the bundled provider on a port of its own.
+//!
+//! Answers until a signal ends it. What it answers is [`crate::mock`]'s matter, and `--bare` has one reply to everything.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -6,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use may_minihttp::{HttpServer, HttpService, HttpServiceFactory, Request, Response};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::failed;
 use crate::edge::{Listener, Options as EdgeOptions, Shared};
@@ -45,23 +49,27 @@ pub fn run(options: &Options) -> ExitCode {
         return failed(error);
     }
     println!("mock: listening on http://{}", listener.address);
-    wait_forever()
+    until_ended()
 }
 
 fn bare(listen: SocketAddr) -> ExitCode {
     match HttpServer(Bare).start(listen) {
         Ok(_server) => {
             println!("mock: the same reply to every request, on http://{listen}");
-            wait_forever()
+            until_ended()
         }
         Err(error) => failed(format_args!("cannot listen on {listen}: {error}")),
     }
 }
 
-#[allow(clippy::disallowed_methods)] // The main thread, not a coroutine.
-fn wait_forever() -> ! {
-    loop {
-        std::thread::park();
+/// Requests that are open then are cut off: nobody drains a mock.
+fn until_ended() -> ExitCode {
+    match Signals::new([SIGTERM, SIGINT]) {
+        Ok(mut signals) => {
+            signals.forever().next();
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(format_args!("cannot listen to signals: {error}")),
     }
 }
 

@@ -34,7 +34,10 @@ enum Command {
     /// Tell which provider would get a request, why, and who would follow
     Explain(explain::Options),
     /// Run the bundled provider, for trying things out and for tests
-    #[command(after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20")]
+    #[command(
+        after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20",
+        after_long_help = crate::mock::fault::HELP
+    )]
     Mock(mock::Options),
     /// Print the version
     #[command(after_help = "Example:\n  pointsman version")]

@@ -34,12 +34,17 @@ pub fn answer(asked: &Asked, number: u64) -> Turn {
         usage: Usage { input: reply::input_tokens(&asked.body), ..Usage::default() },
         context_management: !asked.body["context_management"].is_null(),
     };
-    turn.usage.thinking = reply::tokens_of(&json!(turn.content));
+    turn.usage.thinking = said_tokens(&turn.content);
     turn.content.extend(said.blocks(seed));
     turn.usage.searches = u64::from(said.search.is_some());
     stop(asked, &mut turn);
-    turn.usage.output = reply::tokens_of(&json!(turn.content)).max(1);
+    turn.usage.output = said_tokens(&turn.content).max(1);
+    turn.usage.thinking = turn.usage.thinking.min(turn.usage.output);
     turn
+}
+
+fn said_tokens(content: &[Value]) -> u64 {
+    content.iter().map(reply::output_tokens).sum()
 }
 
 /// What is said, before it is made into blocks.
@@ -103,15 +108,16 @@ fn say(asked: &Asked) -> Said {
     }
     let plan = Plan::new(&talk, &tools);
     let may_call = body["tool_choice"]["type"] != "none";
+    let mut text = plan.done.join("\n\n");
     let mut calls = if may_call { plan.next } else { Vec::new() };
     if body["tool_choice"]["disable_parallel_tool_use"] == true {
         calls.truncate(1);
     }
     if !calls.is_empty() {
         let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
-        return Said::calls(format!("I will use {}.", names.join(" and ")), calls);
+        text += &format!("{}I will use {}.", if text.is_empty() { "" } else { "\n\n" }, names.join(" and "));
+        return Said::calls(text, calls);
     }
-    let text = plan.done.join("\n\n");
     // Claude Code's `--json-schema` offers a tool for the final answer.
     match tools
         .named(STRUCTURED)
@@ -173,12 +179,7 @@ struct Talk<'a> {
 impl<'a> Talk<'a> {
     fn new(body: &'a Value) -> Self {
         let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_end = |message: &Value| {
-            message["role"] == "assistant" && blocks(message).all(|b| b["type"] != "tool_use")
-        };
-        // A prefill is not an end: the model goes on with it.
-        let last = messages.len().saturating_sub(1);
-        let begin = messages[..last].iter().rposition(is_end).map_or(0, |at| at + 1);
+        let begin = begin(messages);
         let texts = |messages: &'a [Value]| {
             messages.iter().filter(|m| m["role"] == "user").flat_map(texts_of).collect()
         };
@@ -341,14 +342,14 @@ fn stop(asked: &Asked, turn: &mut Turn) {
                 turn.stop_sequence = Some(sequence.to_owned());
                 return cut(turn, at, &text[..place]);
             }
-            if reply::tokens_of(&turn.content[at]) > left {
+            if reply::output_tokens(&turn.content[at]) > left {
                 turn.stop_reason = "max_tokens";
                 let bytes =
                     usize::try_from(left.saturating_mul(reply::BYTES_PER_TOKEN)).unwrap_or(usize::MAX);
                 return cut(turn, at, clip_bytes(&text, bytes));
             }
         }
-        let tokens = reply::tokens_of(&turn.content[at]);
+        let tokens = reply::output_tokens(&turn.content[at]);
         if tokens > left {
             turn.stop_reason = "max_tokens";
             turn.content.truncate(at);
@@ -366,6 +367,16 @@ fn cut(turn: &mut Turn, at: usize, text: &str) {
     }
 }
 
+/// Where the model's present work begins: after its last answer without a call, if the user said something since.
+/// Claude Code goes on after an answer that broke off with a mere reminder.
+fn begin(messages: &[Value]) -> usize {
+    let is_end =
+        |message: &Value| message["role"] == "assistant" && blocks(message).all(|b| b["type"] != "tool_use");
+    let is_asked = |message: &Value| message["role"] == "user" && texts_of(message).next().is_some();
+    let asked = messages.iter().rposition(is_asked).unwrap_or(0);
+    messages[..asked].iter().rposition(is_end).map_or(0, |at| at + 1)
+}
+
 fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message["content"].as_array().into_iter().flatten()
 }
@@ -374,7 +385,8 @@ fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
 fn texts_of(message: &Value) -> impl Iterator<Item = &str> {
     let text = message["content"].as_str().into_iter();
     let texts = text.chain(blocks(message).filter_map(|block| block["text"].as_str()));
-    texts.map(without_reminders).filter(|text| !text.is_empty() && *text != "Tool loaded.")
+    let texts = texts.map(without_reminders);
+    texts.filter(|text| !text.is_empty() && *text != "Tool loaded." && !text.starts_with(BROKEN_OFF))
 }
 
 /// A text without reminders at its begin and end.
@@ -462,6 +474,7 @@ const COMPACTION: &str = "CRITICAL: Respond with TEXT ONLY";
 const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 const TOLD: &str = "- asked: ";
+const BROKEN_OFF: &str = "Your response above was cut off mid-stream";
 const STRUCTURED: &str = "StructuredOutput";
 /// How clients name the working directory.
 const FOLDER: &[&str] =
@@ -475,3 +488,275 @@ const MAX_ECHO: usize = 200;
 const MAX_QUOTE: usize = 4_000;
 /// An answer of about half a megabyte.
 const MAX_COUNT: u64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::{Options, Request, strict};
+
+    /// The turn after a conversation, as the real checks let it through.
+    fn turn(body: &Value) -> Turn {
+        let text = body.to_string();
+        let headers = [("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+        let request = Request {
+            method: "POST",
+            path: "/v1/messages",
+            query: "",
+            headers: &headers,
+            body: text.as_bytes(),
+        };
+        let asked = strict::messages(&request, &Options::default());
+        answer(&asked.unwrap_or_else(|refusal| panic!("{}: {body}", refusal.message)), 1)
+    }
+
+    fn body(messages: Value) -> Value {
+        let tool = |name: &str, fields: &[&str]| {
+            let fields: serde_json::Map<String, Value> =
+                fields.iter().map(|field| ((*field).to_owned(), json!({"type": "string"}))).collect();
+            json!({"name": name, "input_schema": {"type": "object", "properties": fields}})
+        };
+        json!({
+            "model": "claude-haiku-4-5", "max_tokens": 2000, "messages": messages,
+            "tools": [
+                tool("Bash", &["command"]), tool("Edit", &["file_path", "old_string", "new_string"]),
+                tool("Read", &["file_path"]), tool("Write", &["file_path", "content"]),
+            ],
+        })
+    }
+
+    fn user(content: impl Into<Value>) -> Value {
+        json!({"role": "user", "content": content.into()})
+    }
+
+    /// The names that a turn calls, and its text.
+    fn told(turn: &Turn) -> (Vec<&str>, String) {
+        let calls =
+            turn.content.iter().filter(|b| b["type"] == "tool_use").filter_map(|b| b["name"].as_str());
+        let texts = turn.content.iter().filter_map(|b| b["text"].as_str());
+        (calls.collect(), texts.collect())
+    }
+
+    /// Plays the client: answers every call with `result`, until the model comes to an end. All calls of all turns.
+    fn play(mut body: Value, result: &Value) -> (Vec<Vec<String>>, String) {
+        let mut made = Vec::new();
+        for _ in 0..6 {
+            let turn = turn(&body);
+            let (calls, text) = told(&turn);
+            if calls.is_empty() {
+                return (made, text);
+            }
+            made.push(calls.into_iter().map(str::to_owned).collect());
+            let results = turn.content.iter().filter(|b| b["type"] == "tool_use").map(|call| {
+                let mut block = json!({"type": "tool_result", "tool_use_id": call["id"]});
+                block.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
+                block
+            });
+            let results: Vec<Value> = results.collect();
+            let messages = body["messages"].as_array_mut().unwrap();
+            // Claude Code adds fields of its own to the inputs that it keeps.
+            let mut said = turn.content.clone();
+            for call in said.iter_mut().filter(|b| b["name"] == "Edit") {
+                call["input"]["replace_all"] = json!(false);
+            }
+            messages.push(json!({"role": "assistant", "content": said}));
+            messages.push(user(results));
+        }
+        panic!("no end: {made:?}");
+    }
+
+    #[test]
+    fn tasks_are_done_by_calls_and_their_results_are_quoted() {
+        for (task, calls) in [
+            ("TASK: write a containing b", vec![vec!["Write"]]),
+            ("TASK: read a", vec![vec!["Read"]]),
+            ("TASK: edit a replacing b with c", vec![vec!["Read"], vec!["Edit"]]),
+            ("TASK: bash ls", vec![vec!["Bash"]]),
+            ("TASK: write a containing b and bash ls", vec![vec!["Write", "Bash"]]),
+            ("TASK: read a\nTASK: read b", vec![vec!["Read", "Read"]]),
+            ("TASK: edit a replacing b with c and read d", vec![vec!["Read", "Read"], vec!["Edit"]]),
+            ("TASK: read a and read a", vec![vec!["Read", "Read"]]),
+        ] {
+            for content in [
+                user(task),
+                user(json!([{"type": "text", "text": task}])),
+                user(json!([
+                    {"type": "text", "text": "<system-reminder>\nTASK: bash rm -r /\n</system-reminder>"},
+                    {"type": "text", "text": task},
+                ])),
+            ] {
+                let (made, text) = play(body(json!([content])), &json!({"content": "the result"}));
+                assert_eq!(made, calls, "{task}");
+                assert!(text.contains("the result"), "{task}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_that_failed_ends_its_task() {
+        let (made, text) = play(
+            body(json!([user("TASK: edit a replacing b with c")])),
+            &json!({"content": "no such file", "is_error": true}),
+        );
+        assert_eq!(made, [["Read"]]);
+        assert!(text.contains("Read failed: no such file"), "{text}");
+    }
+
+    #[test]
+    fn a_result_may_have_no_content_or_blocks() {
+        for (result, quoted) in [
+            (json!({}), "(nothing)"),
+            (json!({"content": [{"type": "text", "text": "words"}]}), "words"),
+            (json!({"content": [{"type": "tool_reference", "tool_name": "Bash"}]}), "[tool_reference]"),
+        ] {
+            let (_, text) = play(body(json!([user("TASK: read a")])), &result);
+            assert!(text.contains(quoted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_task_of_an_earlier_turn_is_not_done_again() {
+        let done = json!([
+            user("TASK: read a"),
+            {"role": "assistant", "content": "It says b."},
+            user("thanks"),
+        ]);
+        let (calls, text) = {
+            let turn = turn(&body(done));
+            let (c, t) = told(&turn);
+            (c.len(), t)
+        };
+        assert_eq!(calls, 0);
+        assert!(text.contains("You said: thanks"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_gone_on_with() {
+        for reminder in [
+            "<system-reminder>\nYour response above was cut off mid-stream. Resume directly.\n</system-reminder>",
+            "Your response above was cut off mid-stream. Resume directly.",
+        ] {
+            let cut =
+                json!([user("TASK: read a"), {"role": "assistant", "content": "I will"}, user(reminder)]);
+            assert_eq!(told(&turn(&body(cut))).0, ["Read"], "{reminder}");
+        }
+    }
+
+    #[test]
+    fn the_working_directory_makes_paths_whole() {
+        for (place, text) in [
+            ("system", "# Environment\n - Primary working directory: /work\n - Platform: linux"),
+            ("reminder", "<env>\nWorking directory: /work\n</env>"),
+        ] {
+            let mut asked = body(json!([user("TASK: read a")]));
+            match place {
+                "system" => asked["system"] = json!([{"type": "text", "text": text}]),
+                _ => {
+                    asked["messages"][0]["content"] = json!([
+                        {"type": "text", "text": format!("<system-reminder>{text}</system-reminder>")},
+                        {"type": "text", "text": "TASK: read a"},
+                    ])
+                }
+            }
+            let turn = turn(&asked);
+            let call = turn.content.iter().find(|b| b["type"] == "tool_use").unwrap();
+            assert_eq!(call["input"]["file_path"], "/work/a", "{place}");
+        }
+    }
+
+    #[test]
+    fn side_requests_get_a_fitting_answer() {
+        let mut title = body(json!([user("TASK: read a")]));
+        title["model"] = json!("claude-sonnet-5-5");
+        title["tools"] = json!([]);
+        title["thinking"] = json!({"type": "disabled"});
+        title["output_config"] = json!({"format": {"type": "json_schema", "schema": {
+            "type": "object", "additionalProperties": false,
+            "properties": {"title": {"type": "string", "maxLength": 9}}}}});
+        let titled: Value = serde_json::from_str(&told(&turn(&title)).1).unwrap();
+        assert_eq!(titled, json!({"title": "TASK: rea"}));
+
+        let compact = body(json!([
+            user("TASK: write a containing b"),
+            {"role": "assistant", "content": "done"},
+            user("CRITICAL: Respond with TEXT ONLY. Do NOT call any tools."),
+        ]));
+        let (calls, summary) = {
+            let turn = turn(&compact);
+            let (c, t) = told(&turn);
+            (c.len(), t)
+        };
+        assert!(calls == 0 && summary.contains("<summary>") && summary.contains("write a"), "{summary}");
+
+        // What the summary tells is remembered, and not done again.
+        let after = body(json!([user(summary), user("TASK: recall")]));
+        assert_eq!(told(&turn(&after)).1, "I was asked: write a.");
+
+        let mut search = body(json!([user("search for trains")]));
+        search["tools"] = json!([{"type": "web_search_20250305", "name": "web_search"}]);
+        search["tool_choice"] = json!({"type": "tool", "name": "web_search"});
+        let found = turn(&search);
+        assert_eq!(found.content[0]["type"], "server_tool_use");
+        assert_eq!(found.content[1]["type"], "web_search_tool_result");
+        assert_eq!((found.stop_reason, found.usage.searches), ("end_turn", 1));
+    }
+
+    #[test]
+    fn a_choice_of_tools_is_kept_to() {
+        for (choice, task, calls) in [
+            (json!({"type": "none"}), "TASK: read a", vec![]),
+            (json!({"type": "any"}), "hello", vec!["Bash"]),
+            (json!({"type": "any"}), "TASK: read a", vec!["Read"]),
+            (json!({"type": "tool", "name": "Edit"}), "hello", vec!["Edit"]),
+            (
+                json!({"type": "auto", "disable_parallel_tool_use": true}),
+                "TASK: read a and read b",
+                vec!["Read"],
+            ),
+        ] {
+            let mut asked = body(json!([user(task)]));
+            asked["tool_choice"] = choice.clone();
+            assert_eq!(told(&turn(&asked)).0, calls, "{choice} {task}");
+        }
+    }
+
+    #[test]
+    fn the_turn_ends_at_a_sequence_or_at_the_limit() {
+        for (field, value, reason, text) in [
+            ("stop_sequences", json!(["4", "6"]), "stop_sequence", "1 2 3 "),
+            ("max_tokens", json!(2), "max_tokens", "1 2 3 4 "),
+            ("max_tokens", json!(0), "max_tokens", ""),
+            ("max_tokens", json!(50), "end_turn", "1 2 3 4 5 6 7"),
+        ] {
+            let mut asked = body(json!([user("TASK: count to 7")]));
+            asked[field] = value.clone();
+            let turn = turn(&asked);
+            assert_eq!((turn.stop_reason, told(&turn).1.as_str()), (reason, text), "{field}: {value}");
+        }
+    }
+
+    #[test]
+    fn thinking_is_signed_and_shown_as_asked() {
+        for (model, thinking, expected) in [
+            ("claude-haiku-4-5", Value::Null, None),
+            ("claude-haiku-4-5", json!({"type": "enabled", "budget_tokens": 1024}), Some(true)),
+            ("claude-opus-5-5", Value::Null, Some(false)),
+            ("claude-opus-5-5", json!({"type": "adaptive", "display": "summarized"}), Some(true)),
+            ("claude-opus-5-5", json!({"type": "disabled"}), None),
+        ] {
+            let mut asked = body(json!([user("hi")]));
+            asked["model"] = json!(model);
+            if !thinking.is_null() {
+                asked["thinking"] = thinking.clone();
+            }
+            let turn = turn(&asked);
+            let block = turn.content.iter().find(|b| b["type"] == "thinking");
+            assert_eq!(block.map(|b| b["thinking"] != ""), expected, "{model} {thinking}");
+            if let Some(block) = block {
+                assert!(reply::is_signed(
+                    block["thinking"].as_str().unwrap(),
+                    block["signature"].as_str().unwrap()
+                ));
+            }
+        }
+    }
+}

@@ -42,6 +42,34 @@ use super::reply::event;
 use super::{Answer, Framing, Request, Step};
 use crate::config::pattern::Pattern;
 
+/// The fields for people who ask the command line (the module's header has them with more words).
+pub const HELP: &str = "\
+Example:
+  pointsman mock --listen 127.0.0.1:9000 --latency 20
+
+What the model does:
+  A user text `TASK: write F containing T`, `TASK: read F`, `TASK: edit F replacing A with B`, `TASK: bash C` becomes the
+  calls of the tools that the request offers; several at once on lines of their own or joined by ` and `. Also
+  `TASK: call NAME {json}`, `TASK: count to N`, `TASK: recall`. Anything else gets a short greeting.
+
+Faults:
+  with one request     x-mock-fault: status=529; first=2        or as JSON
+  for those to come    curl -d '{\"cut\": 5, \"first\": 1}' http://127.0.0.1:9000/mock/faults      (GET shows, DELETE clears)
+
+  status=N [type=T] [message=M] [body=B]  [retry_after=S]     an error, or any answer
+  overloaded                    an overloaded_error inside a 200
+  error=N  cut=N  end=N  hang=N  broken=N    after N events: an error event, a reset, an end that looks clean, silence,
+                                an event that is no JSON
+  cut_bytes=N                   a reset after N bytes; 0 before the head
+  empty  garbage                a 200 without a body; bytes that are no HTTP
+  delay=MS  slow=MS  gzip       before the first byte; between events; compressed
+  content_type=T  headers={..}  other headers
+  model=P  path=P  key=P        only for requests that match (* for anything)
+  skip=N  first=N               lets N matching requests go; then holds for N only
+
+What it was asked:
+  GET /mock/requests[?last=N][&bodies=0]    and how each answer ended (open, played, gone); DELETE forgets";
+
 /// The header that carries a fault for its own request.
 pub const HEADER: &str = "x-mock-fault";
 
@@ -700,6 +728,16 @@ mod tests {
             let mut due = |request| if rule.due(request).is_some() { 'x' } else { '.' };
             let found: String = [due(&ours), due(&other), ' ', due(&ours), due(&other)].iter().collect();
             assert_eq!(found, expected, "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_help_tells_every_field() {
+        for field in FIELDS {
+            assert!(
+                HELP.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == *field),
+                "{field}"
+            );
         }
     }
 

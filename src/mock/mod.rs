@@ -9,11 +9,21 @@
 //! ```
 //!
 //! Opens no socket, starts no thread, reads no clock, never sleeps: pauses are told, not made. It counts no money and
-//! keeps no conversation; all it remembers is what [`Mock`] was asked lately and which faults are set.
+//! keeps no conversation; all it remembers is what [`Mock`] was asked lately, which faults are set, and which beginnings
+//! of requests a prompt cache would hold.
+//!
+//! # Faults
+//!
+//! By the header `x-mock-fault: status=529; first=2` for one request, by `POST /mock/faults` for those to come; [`fault`]
+//! lists the fields. `GET /mock/requests` shows what was asked and how each answer ended: `open`, `played`, or `gone`
+//! when the client went away before.
 
 pub mod brain;
+mod cache;
 pub mod fault;
+mod marks;
 pub mod models;
+mod offers;
 pub mod reply;
 pub mod server;
 pub mod strict;
@@ -26,6 +36,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use cache::Cache;
 use fault::{Fault, Rule};
 use models::Model;
 
@@ -207,12 +218,13 @@ impl Default for Options {
 pub struct Mock {
     options: Options,
     state: Mutex<State>,
+    cache: Mutex<Cache>,
 }
 
 impl Mock {
     /// A mock without faults.
     pub fn new(options: Options) -> Self {
-        Self { options, state: Mutex::new(State::default()) }
+        Self { options, state: Mutex::default(), cache: Mutex::default() }
     }
 
     /// Answers one request. Paths under `/mock/` control the mock itself and are not recorded.
@@ -222,9 +234,9 @@ impl Mock {
         }
         let fault = self.state().meet(request, self.options.keep);
         let answer = match fault {
-            Ok((number, None)) => answer(request, &self.options, number).numbered(number),
+            Ok((number, None)) => self.good(request, number).numbered(number),
             Ok((number, Some(fault))) => {
-                fault.apply(request, number, || answer(request, &self.options, number)).numbered(number)
+                fault.apply(request, number, || self.good(request, number)).numbered(number)
             }
             Err((number, message)) => {
                 Answer::error(400, "invalid_request_error", &message, number).numbered(number)
@@ -232,6 +244,54 @@ impl Mock {
         };
         self.state().note(answer.number, |seen| seen.status = answer.status);
         answer
+    }
+
+    /// The answer without any fault.
+    fn good(&self, request: &Request<'_>, number: u64) -> Answer {
+        let mut answer = self.endpoint(request, number);
+        if !self.options.latency.is_zero() {
+            answer.play.insert(0, Step::Pause(self.options.latency));
+        }
+        answer
+    }
+
+    fn endpoint(&self, request: &Request<'_>, number: u64) -> Answer {
+        if request.method == "HEAD" {
+            return Answer::whole(200, "application/json", Vec::new());
+        }
+        let options = &self.options;
+        let Some(at) = request.path.find("/v1/") else { return not_found(request, number) };
+        let path = request.path[at + 4..].trim_end_matches('/');
+        let wanted = if path == "models" || path.starts_with("models/") { "GET" } else { "POST" };
+        match path {
+            "messages" | "messages/count_tokens" | "models" if request.method != wanted => {
+                Answer::error(405, "invalid_request_error", "Method Not Allowed", number)
+                    .with("allow", wanted)
+            }
+            "messages" => self.messages(request, number),
+            "messages/count_tokens" => count_tokens(request, options, number),
+            "models" => list_models(request, options, number),
+            _ => match path.strip_prefix("models/") {
+                Some(id) if request.method == "GET" => one_model(request, options, id, number),
+                _ => not_found(request, number),
+            },
+        }
+    }
+
+    fn messages(&self, request: &Request<'_>, number: u64) -> Answer {
+        let asked = match strict::messages(request, &self.options) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.answer(number),
+        };
+        let mut turn = brain::answer(&asked, number);
+        let key = request.key().unwrap_or_default();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).bill(&asked.body, key, &mut turn.usage);
+        let answer = if asked.stream() {
+            Answer::stream(reply::events(&turn))
+        } else {
+            Answer::json(200, &reply::whole(&turn))
+        };
+        identified(answer, number)
     }
 
     /// Tells how the play of an answer ended, so that `GET /mock/requests` can show who was cut off.
@@ -259,50 +319,6 @@ impl Mock {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Answers one request without any fault or memory. `number` distinguishes the ids of otherwise equal answers.
-pub fn answer(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    let mut answer = endpoint(request, options, number);
-    if !options.latency.is_zero() {
-        answer.play.insert(0, Step::Pause(options.latency));
-    }
-    answer
-}
-
-fn endpoint(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    if request.method == "HEAD" {
-        return Answer::whole(200, "application/json", Vec::new());
-    }
-    let Some(at) = request.path.find("/v1/") else { return not_found(request, number) };
-    let path = request.path[at + 4..].trim_end_matches('/');
-    let wanted = if path == "models" || path.starts_with("models/") { "GET" } else { "POST" };
-    match path {
-        "messages" | "messages/count_tokens" | "models" if request.method != wanted => {
-            Answer::error(405, "invalid_request_error", "Method Not Allowed", number).with("allow", wanted)
-        }
-        "messages" => messages(request, options, number),
-        "messages/count_tokens" => count_tokens(request, options, number),
-        "models" => list_models(request, options, number),
-        _ => match path.strip_prefix("models/") {
-            Some(id) if request.method == "GET" => one_model(request, options, id, number),
-            _ => not_found(request, number),
-        },
-    }
-}
-
-fn messages(request: &Request<'_>, options: &Options, number: u64) -> Answer {
-    let asked = match strict::messages(request, options) {
-        Ok(asked) => asked,
-        Err(refusal) => return refusal.answer(number),
-    };
-    let turn = brain::answer(&asked, number);
-    let answer = if asked.stream() {
-        Answer::stream(reply::events(&turn))
-    } else {
-        Answer::json(200, &reply::whole(&turn))
-    };
-    identified(answer, number)
 }
 
 fn count_tokens(request: &Request<'_>, options: &Options, number: u64) -> Answer {
@@ -479,3 +495,119 @@ impl Seen {
 const MAX_RECORDED_BODY: usize = 4 * 1024 * 1024;
 /// Different texts of `x-mock-fault` that are counted before the counts start anew.
 const MAX_HEADER_FAULTS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADERS: &[(&str, &str)] = &[("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+    const HELLO: &str =
+        r#"{"model":"claude-haiku-4-5","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}"#;
+
+    fn request<'a>(method: &'a str, path: &'a str, body: &'a str) -> Request<'a> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Request { method, path, query, headers: HEADERS, body: body.as_bytes() }
+    }
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_slice(&answer.bytes()).unwrap_or_default()
+    }
+
+    #[test]
+    fn endpoints() {
+        let mock = Mock::new(Options::default());
+        let count = r#"{"model":"claude-haiku-4-5","messages":[{"role":"user","content":"hi"}]}"#;
+        for (method, path, sent, status, part) in [
+            ("POST", "/v1/messages", HELLO, 200, "end_turn"),
+            ("POST", "/anthropic/v1/messages?beta=true", HELLO, 200, "end_turn"),
+            ("POST", "/v1/messages", "{", 400, "not valid JSON"),
+            ("GET", "/v1/messages", "", 405, "Method Not Allowed"),
+            ("POST", "/v1/messages/count_tokens", count, 200, "input_tokens"),
+            ("POST", "/v1/messages/count_tokens", HELLO, 400, "max_tokens: Extra inputs"),
+            ("GET", "/v1/models?limit=1000", "", 200, "claude-opus-5-5"),
+            ("GET", "/v1/models/claude-opus-5-5", "", 200, "Claude Opus 5.5"),
+            ("GET", "/v1/models/claude-nothing", "", 404, "model: claude-nothing"),
+            ("HEAD", "/anthropic/api/hello", "", 200, ""),
+            ("POST", "/v1/complete", "{}", 404, "not_found_error"),
+            ("GET", "/mock/nothing", "", 404, "/mock/faults"),
+        ] {
+            let answer = mock.answer(&request(method, path, sent));
+            let text = String::from_utf8(answer.bytes()).unwrap();
+            assert!(
+                answer.status == status && text.contains(part),
+                "{method} {path}: {} {text}",
+                answer.status
+            );
+        }
+    }
+
+    #[test]
+    fn the_list_of_models_has_pages() {
+        let mock = Mock::new(Options::default());
+        let (mut ids, mut path) = (Vec::new(), "/v1/models?limit=7".to_owned());
+        loop {
+            let page = body(&mock.answer(&request("GET", &path, "")));
+            ids.extend(page["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()));
+            if page["has_more"] == false {
+                break;
+            }
+            path = format!("/v1/models?limit=7&after_id={}", page["last_id"].as_str().unwrap());
+        }
+        assert_eq!(ids, models::LISTED);
+    }
+
+    #[test]
+    fn requests_are_remembered_with_their_end() {
+        let mock = Mock::new(Options { keep: 2, ..Options::default() });
+        for _ in 0..3 {
+            mock.answer(&request("POST", "/v1/messages", HELLO));
+        }
+        mock.ended(2, Ended::Gone);
+        let shown = body(&mock.answer(&request("GET", "/mock/requests", "")));
+        assert_eq!(shown["count"], 3);
+        let ends: Vec<&Value> = shown["requests"].as_array().unwrap().iter().map(|r| &r["ended"]).collect();
+        assert_eq!(ends, ["gone", "open"]);
+        assert_eq!(shown["requests"][0]["body"]["model"], "claude-haiku-4-5");
+        mock.answer(&request("DELETE", "/mock/requests", ""));
+        assert_eq!(body(&mock.answer(&request("GET", "/mock/requests", "")))["count"], 0);
+    }
+
+    #[test]
+    fn faults_are_set_counted_and_cleared() {
+        let mock = Mock::new(Options::default());
+        let status = |expected: u16, when: &str| {
+            assert_eq!(mock.answer(&request("POST", "/v1/messages", HELLO)).status, expected, "{when}");
+        };
+        mock.answer(&request(
+            "POST",
+            "/mock/faults",
+            r#"[{"status":529,"first":1},{"status":500,"skip":1,"first":1}]"#,
+        ));
+        status(529, "the first rule is due");
+        status(200, "the second lets one go");
+        status(500, "the second is due");
+        status(200, "both are used up");
+        let bad = mock.answer(&request("POST", "/mock/faults", r#"{"staus":529}"#));
+        assert_eq!(bad.status, 400);
+        mock.answer(&request("POST", "/mock/faults", r#"{"status":429}"#));
+        mock.answer(&request("DELETE", "/mock/faults", ""));
+        status(200, "none is left");
+    }
+
+    #[test]
+    fn a_header_carries_a_fault_for_its_own_request() {
+        let mock = Mock::new(Options::default());
+        let headers = [HEADERS, &[("x-mock-fault", "status=503; first=2")]].concat();
+        let faulty = Request { headers: &headers, ..request("POST", "/v1/messages", HELLO) };
+        let found: Vec<u16> = (0..3).map(|_| mock.answer(&faulty).status).collect();
+        assert_eq!(found, [503, 503, 200]);
+        assert_eq!(mock.answer(&request("POST", "/v1/messages", HELLO)).status, 200);
+    }
+
+    #[test]
+    fn latency_comes_before_everything() {
+        let mock = Mock::new(Options { latency: Duration::from_millis(9), ..Options::default() });
+        let answer = mock.answer(&request("POST", "/v1/messages", HELLO));
+        assert_eq!(answer.play[0], Step::Pause(Duration::from_millis(9)));
+    }
+}

@@ -31,6 +31,10 @@ pub struct Family {
     pub created: &'static str,
     /// Context window in tokens.
     pub context: u64,
+    /// Whether the context window is a million with the beta for it.
+    pub long_by_beta: bool,
+    /// Whether input and `max_tokens` together must fit the window; the later ones stop at its end.
+    pub counts_output: bool,
     /// Largest `max_tokens`.
     pub max_output: u64,
     /// How it thinks.
@@ -109,6 +113,8 @@ const ELDER: Family = Family {
     name: "",
     created: "2024-01-01T00:00:00Z",
     context: 200_000,
+    long_by_beta: false,
+    counts_output: false,
     max_output: 64_000,
     thinking: Thinking::Budget,
     effort: &[],
@@ -139,7 +145,8 @@ const SIX: Family =
     Family { thinking: Thinking::Both, effort: FOUR, sampling: true, system_role: false, ..CURRENT };
 const SEVEN: Family = Family { thinking: Thinking::Adaptive, system_role: false, ..CURRENT };
 const EIGHT: Family = Family { thinking: Thinking::Adaptive, ..CURRENT };
-const THIRD: Family = Family { thinking: Thinking::Never, max_output: 8_192, ..ELDER };
+const FOURTH: Family = Family { counts_output: true, ..ELDER };
+const THIRD: Family = Family { thinking: Thinking::Never, max_output: 8_192, ..FOURTH };
 const FIRST_THIRD: Family = Family { max_output: 4_096, ..THIRD };
 
 const FAMILIES: &[Family] = &[
@@ -159,14 +166,20 @@ const FAMILIES: &[Family] = &[
     family(SIX, "claude-sonnet-4-6", "Claude Sonnet 4.6", "2026-02-17T00:00:00Z"),
     Family { effort: THREE, ..family(ELDER, "claude-opus-4-5", "Claude Opus 4.5", "2025-11-01T00:00:00Z") },
     family(ELDER, "claude-haiku-4-5", "Claude Haiku 4.5", "2025-10-01T00:00:00Z"),
-    family(ELDER, "claude-sonnet-4-5", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
+    Family {
+        long_by_beta: true,
+        ..family(ELDER, "claude-sonnet-4-5", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z")
+    },
     Family {
         max_output: 32_000,
-        ..family(ELDER, "claude-opus-4-1", "Claude Opus 4.1", "2025-08-05T00:00:00Z")
+        ..family(FOURTH, "claude-opus-4-1", "Claude Opus 4.1", "2025-08-05T00:00:00Z")
     },
-    Family { max_output: 32_000, ..family(ELDER, "claude-opus-4", "Claude Opus 4", "2025-05-14T00:00:00Z") },
-    family(ELDER, "claude-sonnet-4", "Claude Sonnet 4", "2025-05-14T00:00:00Z"),
-    family(ELDER, "claude-3-7-sonnet", "Claude Sonnet 3.7", "2025-02-19T00:00:00Z"),
+    Family { max_output: 32_000, ..family(FOURTH, "claude-opus-4", "Claude Opus 4", "2025-05-14T00:00:00Z") },
+    Family {
+        long_by_beta: true,
+        ..family(FOURTH, "claude-sonnet-4", "Claude Sonnet 4", "2025-05-14T00:00:00Z")
+    },
+    family(FOURTH, "claude-3-7-sonnet", "Claude Sonnet 3.7", "2025-02-19T00:00:00Z"),
     family(THIRD, "claude-3-5-haiku", "Claude Haiku 3.5", "2024-10-22T00:00:00Z"),
     family(THIRD, "claude-3-5-sonnet", "Claude Sonnet 3.5", "2024-06-20T00:00:00Z"),
     family(FIRST_THIRD, "claude-3-haiku", "Claude Haiku 3", "2024-03-07T00:00:00Z"),

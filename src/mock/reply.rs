@@ -102,14 +102,24 @@ pub fn tokens_of(value: &Value) -> u64 {
             }
             Value::Object(fields) => {
                 tokens += 1;
-                bytes += fields.keys().map(|key| key.len() as u64).sum::<u64>();
-                left.extend(fields.values());
+                for (name, value) in fields.iter().filter(|(name, _)| *name != "cache_control") {
+                    bytes += name.len() as u64;
+                    left.push(value);
+                }
             }
             Value::Number(_) | Value::Bool(_) => tokens += 1,
             Value::Null => {}
         }
     }
     tokens + bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// An estimate for a block of an answer: what the model itself says, not the frame around it.
+pub fn output_tokens(block: &Value) -> u64 {
+    let said =
+        ["text", "thinking", "name"].iter().map(|field| text_of(block, field).len() as u64).sum::<u64>();
+    let input = if block["input"].is_null() { 0 } else { block["input"].to_string().len() as u64 };
+    (said + input).div_ceil(BYTES_PER_TOKEN)
 }
 
 /// The signature of a block of thinking: any mock can tell whether the text is still the one that was signed.

@@ -88,7 +88,9 @@ impl Service for Server {
         let body = match call.body(MAX_BODY) {
             Ok(body) => body,
             Err(error) => {
-                call.reply(error.kind.status(), &Lines::new(), error.message.as_bytes()).ok();
+                let kind =
+                    if error.kind.status() == 413 { "request_too_large" } else { "invalid_request_error" };
+                Self::play(call, &Answer::error(error.kind.status(), kind, &error.message, 0)).ok();
                 return;
             }
         };

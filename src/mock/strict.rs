@@ -5,12 +5,10 @@
 //! first refusal is the answer. The rules of the conversation itself are in `turns.rs`; what a family takes is a table
 //! in [`super::models`]. Repairs nothing and answers nothing.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use super::models::{self, Family, Thinking};
-use super::{Answer, Options, Request, reply, turns};
+use super::{Answer, Options, Request, marks, offers, reply, turns};
 
 /// A refusal before it is numbered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +75,7 @@ impl Asked {
 pub fn messages(request: &Request<'_>, options: &Options) -> Result<Asked, Refusal> {
     let asked = common(request, options, &[])?;
     output_limit(&asked.body, asked.family)?;
-    window(&asked.body, asked.family)?;
+    window(&asked.body, asked.family, request)?;
     Ok(asked)
 }
 
@@ -96,7 +94,28 @@ pub fn headers(request: &Request<'_>, options: &Options) -> Result<(), Refusal> 
         return Err(Refusal::invalid("anthropic-version: header is required"));
     };
     let is_date = version.len() == 10 && version.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    guard(is_date, || format!("anthropic-version: \"{version}\" is not a valid version"))
+    guard(is_date, || format!("anthropic-version: \"{version}\" is not a valid version"))?;
+    betas(request)
+}
+
+/// Betas come too fast for a list of them; what is refused is what cannot be one.
+fn betas(request: &Request<'_>) -> Result<(), Refusal> {
+    let lines = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("anthropic-beta"));
+    let all = lines.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|beta| !beta.is_empty());
+    let wrong: Vec<String> = all.filter(|beta| !is_beta(beta)).map(|beta| format!("`{beta}`")).collect();
+    guard(wrong.is_empty(), || {
+        format!(
+            "Unexpected value(s) {} for the `anthropic-beta` header. Please consult our documentation at \
+             docs.anthropic.com or try again without the header.",
+            wrong.join(", ")
+        )
+    })
+}
+
+/// Whether it ends in a date, as all of them do: `name-2025-02-19`, or `claude-code-20250219`.
+fn is_beta(text: &str) -> bool {
+    let digits = text.bytes().rev().take_while(|b| b.is_ascii_digit() || *b == b'-');
+    is_id(text) && digits.filter(u8::is_ascii_digit).count() >= 8
 }
 
 /// `Ok` if it holds, else a 400 with this message.
@@ -128,9 +147,9 @@ fn common(request: &Request<'_>, options: &Options, unwanted: &[&str]) -> Result
     sampling(&body, family)?;
     effort(&body, family)?;
     thinking(&body, family, request)?;
-    tools(&body["tools"])?;
-    tool_choice(&body)?;
-    cache_marks(&body)?;
+    context_edits(&body, family)?;
+    offers::check(&body)?;
+    marks::check(&body, request)?;
     turns::check(&body, family, request)?;
     Ok(Asked { body, family, _checked: () })
 }
@@ -162,6 +181,12 @@ fn top_level(fields: &Map<String, Value>, request: &Request<'_>, unwanted: &[&st
 fn plain_fields(body: &Value) -> Result<(), Refusal> {
     let stream = &body["stream"];
     guard(stream.is_null() || stream.is_boolean(), || "stream: Input should be a valid boolean".to_owned())?;
+    if let Some(fields) = body["metadata"].as_object() {
+        no_extras(fields, &["user_id"], "metadata.")?;
+    }
+    let tier = &body["service_tier"];
+    let fits = tier.is_null() || tier == "auto" || tier == "standard_only";
+    guard(fits, || "service_tier: Input should be 'auto' or 'standard_only'".to_owned())?;
     let user = body["metadata"]["user_id"].as_str().unwrap_or_default();
     guard(user.chars().count() <= 256, || {
         "metadata.user_id: String should have at most 256 characters".to_owned()
@@ -190,10 +215,13 @@ fn system(system: &Value) -> Result<(), Refusal> {
 fn sampling(body: &Value, family: &Family) -> Result<(), Refusal> {
     let given = |field: &str| !body[field].is_null();
     let is_default = |field: &str| body[field].as_f64() == Some(1.0);
-    if let Some(temperature) = body["temperature"].as_f64() {
-        let fits = (0.0..=1.0).contains(&temperature);
-        guard(fits, || "temperature: range: 0..1".to_owned())?;
+    for field in ["temperature", "top_p"] {
+        let number = body[field].as_f64();
+        guard(!given(field) || number.is_some(), || format!("{field}: Input should be a valid number"))?;
+        let fits = number.is_none_or(|n| (0.0..=1.0).contains(&n));
+        guard(fits, || format!("{field}: range: 0..1"))?;
     }
+    guard(!given("top_k") || body["top_k"].is_u64(), || "top_k: Input should be a valid integer".to_owned())?;
     if !family.sampling {
         for field in ["temperature", "top_p", "top_k"] {
             let fits = !given(field) || (field != "top_k" && is_default(field));
@@ -208,6 +236,12 @@ fn sampling(body: &Value, family: &Family) -> Result<(), Refusal> {
         let fits = !given("temperature") || is_default("temperature");
         guard(fits, || format!("`temperature` may only be set to 1 when thinking is enabled. {CONSULT}"))?;
         guard(!given("top_k"), || format!("`top_k` must be unset when thinking is enabled. {CONSULT}"))?;
+        let fits = body["top_p"].as_f64().is_none_or(|n| n >= 0.95);
+        guard(fits, || {
+            format!(
+                "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled. {CONSULT}"
+            )
+        })?;
     }
     Ok(())
 }
@@ -217,6 +251,9 @@ fn effort(body: &Value, family: &Family) -> Result<(), Refusal> {
     guard(config.is_null() || config.is_object(), || {
         "output_config: Input should be a valid dictionary".to_owned()
     })?;
+    if let Some(fields) = config.as_object() {
+        no_extras(fields, &["effort", "format", "task_budget"], "output_config.")?;
+    }
     let Some(level) = config["effort"].as_str() else { return Ok(()) };
     guard(!family.effort.is_empty(), || "This model does not support the effort parameter.".to_owned())?;
     let known = ["low", "medium", "high", "xhigh", "max"].contains(&level);
@@ -247,7 +284,7 @@ fn thinking(body: &Value, family: &Family, request: &Request<'_>) -> Result<(), 
             guard(takes != Thinking::Never, || NO_THINKING.to_owned())?;
             let fits = matches!(takes, Thinking::Budget | Thinking::Both);
             guard(fits, || not_this_thinking(kind))?;
-            budget(body)?;
+            budget(body, request)?;
         }
         "adaptive" => {
             guard(takes != Thinking::Never, || NO_THINKING.to_owned())?;
@@ -280,7 +317,7 @@ fn not_this_thinking(kind: &str) -> String {
     )
 }
 
-fn budget(body: &Value) -> Result<(), Refusal> {
+fn budget(body: &Value, request: &Request<'_>) -> Result<(), Refusal> {
     let Some(budget) = body["thinking"]["budget_tokens"].as_u64() else {
         return Err(Refusal::invalid("thinking.enabled.budget_tokens: Field required"));
     };
@@ -288,7 +325,9 @@ fn budget(body: &Value) -> Result<(), Refusal> {
         "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024".to_owned()
     })?;
     let limit = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
-    guard(budget < limit, || format!("`max_tokens` must be greater than `thinking.budget_tokens`. {CONSULT}"))
+    // Between tool calls the budget is that of all answers together.
+    let fits = budget < limit || request.beta("interleaved-thinking-");
+    guard(fits, || format!("`max_tokens` must be greater than `thinking.budget_tokens`. {CONSULT}"))
 }
 
 fn display(thinking: &Value, kind: &str, request: &Request<'_>) -> Result<(), Refusal> {
@@ -300,84 +339,31 @@ fn display(thinking: &Value, kind: &str, request: &Request<'_>) -> Result<(), Re
     guard(fits, || format!("thinking.{kind}.display: Input should be 'summarized' or 'omitted'"))
 }
 
-fn tools(tools: &Value) -> Result<(), Refusal> {
-    let Some(list) = tools.as_array() else {
-        return guard(tools.is_null(), || "tools: Input should be a valid list".to_owned());
+fn context_edits(body: &Value, family: &Family) -> Result<(), Refusal> {
+    let thinks = match body["thinking"]["type"].as_str() {
+        Some(kind) => kind != "disabled",
+        None => matches!(family.thinking, Thinking::AdaptiveByDefault | Thinking::Always),
     };
-    let mut names = HashSet::new();
-    for (i, tool) in list.iter().enumerate() {
-        match tool["type"].as_str() {
-            None | Some("custom") => custom_tool(i, tool)?,
-            Some(kind) => {
-                let known = SERVER_TOOLS.iter().any(|prefix| kind.starts_with(prefix));
-                guard(known, || {
-                    format!(
-                        "tools.{i}: Input tag '{kind}' found using 'type' does not match any of the expected tags"
-                    )
-                })?;
-            }
-        }
-        let name = tool["name"].as_str().unwrap_or_default();
-        guard(name.is_empty() || names.insert(name), || "tools: Tool names must be unique.".to_owned())?;
+    for (i, edit) in body["context_management"]["edits"].as_array().into_iter().flatten().enumerate() {
+        let kind = edit["type"].as_str().unwrap_or_default();
+        guard(EDITS.contains(&kind), || {
+            let tags = EDITS.join("', '");
+            format!(
+                "context_management.edits.{i}: Input tag '{kind}' found using 'type' does not match any of the \
+                 expected tags: '{tags}'"
+            )
+        })?;
+        guard(thinks || !kind.starts_with("clear_thinking_"), || {
+            format!("`{kind}` strategy requires `thinking` to be enabled or adaptive")
+        })?;
     }
     Ok(())
 }
 
-fn custom_tool(i: usize, tool: &Value) -> Result<(), Refusal> {
-    let place = format!("tools.{i}.custom");
-    let Some(name) = tool["name"].as_str() else {
-        return Err(Refusal::invalid(format!("{place}.name: Field required")));
-    };
-    let fits = (1..=128).contains(&name.len()) && is_id(name);
-    guard(fits, || format!("{place}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'"))?;
-    let schema = &tool["input_schema"];
-    guard(!schema.is_null(), || format!("{place}.input_schema: Field required"))?;
-    guard(schema.is_object(), || format!("{place}.input_schema: Input does not match the expected shape."))?;
-    guard(!schema["type"].is_null(), || format!("{place}.input_schema.type: Field required"))?;
-    guard(schema["type"] == "object", || format!("{place}.input_schema.type: Input should be 'object'"))?;
-    tool.as_object().map_or(Ok(()), |fields| no_extras(fields, TOOL_FIELDS, &format!("{place}.")))
-}
-
-fn tool_choice(body: &Value) -> Result<(), Refusal> {
-    let choice = &body["tool_choice"];
-    if choice.is_null() {
-        return Ok(());
-    }
-    let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-    guard(!tools.is_empty(), || "tool_choice may only be specified while providing `tools`.".to_owned())?;
-    let forced = match choice["type"].as_str() {
-        Some("auto" | "none") => false,
-        Some("any") => true,
-        Some("tool") => {
-            let name = choice["name"].as_str().unwrap_or_default();
-            guard(!name.is_empty(), || "tool_choice.tool.name: Field required".to_owned())?;
-            let offered = tools.iter().any(|tool| tool["name"] == name);
-            guard(offered, || format!("Tool '{name}' not found in provided tools"))?;
-            true
-        }
-        Some(other) => {
-            return Err(Refusal::invalid(format!(
-                "tool_choice: Input tag '{other}' found using 'type' does not match any of the expected tags: \
-                 'any', 'auto', 'none', 'tool'"
-            )));
-        }
-        None => return Err(Refusal::invalid("tool_choice.type: Field required")),
-    };
-    let thinks = matches!(body["thinking"]["type"].as_str(), Some("enabled" | "adaptive"));
-    guard(!(forced && thinks), || "Thinking may not be enabled when tool_choice forces tool use.".to_owned())
-}
-
-/// At most four marks; only blocks of the system, tools, and messages (not what stands inside a result) are looked at.
-fn cache_marks(body: &Value) -> Result<(), Refusal> {
-    let messages = body["messages"].as_array().into_iter().flatten();
-    let blocks = messages.filter_map(|message| message["content"].as_array()).flatten();
-    let others = ["system", "tools"].into_iter().filter_map(|part| body[part].as_array()).flatten();
-    let marks = blocks.chain(others).filter(|block| block["cache_control"].is_object()).count()
-        + usize::from(body["cache_control"].is_object());
-    guard(marks <= 4, || format!("A maximum of 4 blocks with cache_control may be provided. Found {marks}."))
-}
-
 fn output_limit(body: &Value, family: &Family) -> Result<(), Refusal> {
+    guard(body["max_tokens"].as_i64().is_none_or(|limit| limit >= 0), || {
+        "max_tokens: Input should be greater than or equal to 0".to_owned()
+    })?;
     let Some(limit) = body["max_tokens"].as_u64() else {
         return Err(Refusal::invalid("max_tokens: Input should be a valid integer"));
     };
@@ -390,9 +376,17 @@ fn output_limit(body: &Value, family: &Family) -> Result<(), Refusal> {
     })
 }
 
-fn window(body: &Value, family: &Family) -> Result<(), Refusal> {
-    let (tokens, most) = (reply::input_tokens(body), family.context);
-    guard(tokens <= most, || format!("prompt is too long: {tokens} tokens > {most} maximum"))
+fn window(body: &Value, family: &Family, request: &Request<'_>) -> Result<(), Refusal> {
+    let million = family.long_by_beta && request.beta("context-1m-");
+    let (tokens, most) = (reply::input_tokens(body), if million { 1_000_000 } else { family.context });
+    guard(tokens <= most, || format!("prompt is too long: {tokens} tokens > {most} maximum"))?;
+    let limit = body["max_tokens"].as_u64().unwrap_or(0);
+    guard(!family.counts_output || tokens + limit <= most, || {
+        format!(
+            "input length and `max_tokens` exceed context limit: {tokens} + {limit} > {most}, decrease input length or \
+             `max_tokens` and try again"
+        )
+    })
 }
 
 /// Whether all characters may stand in a tool's name or id.
@@ -440,6 +434,8 @@ const FIELDS: &[&str] = &[
     "output_format",
 ];
 
+const EDITS: &[&str] = &["clear_tool_uses_20250919", "clear_thinking_20251015", "compact_20260112"];
+
 /// Fields that exist only together with a beta header; a trailing `-` stands for any date.
 const NEED_BETA: &[(&str, &str)] = &[
     ("context_management", "context-management-2025-06-27"),
@@ -450,29 +446,427 @@ const NEED_BETA: &[(&str, &str)] = &[
     ("fallback_credit_token", "fallback-credit-"),
 ];
 
-const TOOL_FIELDS: &[&str] = &[
-    "name",
-    "description",
-    "input_schema",
-    "cache_control",
-    "strict",
-    "defer_loading",
-    "input_examples",
-    "eager_input_streaming",
-    "allowed_callers",
-    "type",
-];
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-/// Beginnings of the types of tools that Anthropic defines.
-const SERVER_TOOLS: &[&str] = &[
-    "bash_",
-    "text_editor_",
-    "computer_",
-    "memory_",
-    "web_search_",
-    "web_fetch_",
-    "code_execution_",
-    "tool_search_tool_",
-    "advisor_",
-    "mcp_toolset",
-];
+    use super::*;
+
+    /// A request that is good for every model, with `changes` over it.
+    fn check(changes: &Value, betas: &str) -> Result<Asked, Refusal> {
+        let mut body = json!({
+            "model": "claude-haiku-4-5", "max_tokens": 2000, "messages": [{"role": "user", "content": "hi"}],
+        });
+        for (field, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => drop(body.as_object_mut().unwrap().remove(field)),
+                value => body[field] = value.clone(),
+            }
+        }
+        let text = body.to_string();
+        let headers = [("x-api-key", "k"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", betas)];
+        let request =
+            Request { method: "POST", path: "", query: "", headers: &headers, body: text.as_bytes() };
+        messages(&request, &Options::default())
+    }
+
+    /// Each case: what is changed, the betas asked for, and a part of the refusal; empty where there is none.
+    fn table(cases: &[(Value, &str, &str)]) {
+        for (changes, betas, expected) in cases {
+            match check(changes, betas) {
+                Ok(_) => assert_eq!(*expected, "", "{changes} was let through"),
+                Err(refusal) => {
+                    assert!(!expected.is_empty(), "{changes} was refused: {}", refusal.message);
+                    assert!(refusal.message.contains(expected), "{changes}: {}", refusal.message);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn headers_are_wanted() {
+        let body =
+            br#"{"model":"claude-haiku-4-5","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}"#;
+        for (headers, status, part) in [
+            (vec![], 401, "x-api-key header is required"),
+            (vec![("x-api-key", "k")], 400, "anthropic-version: header is required"),
+            (
+                vec![("authorization", "Bearer k"), ("anthropic-version", "latest")],
+                400,
+                "is not a valid version",
+            ),
+            (
+                vec![("x-api-key", "k"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", "nonsense")],
+                400,
+                "Unexpected value(s) `nonsense`",
+            ),
+            (
+                vec![
+                    ("x-api-key", "k"),
+                    ("anthropic-version", "2023-06-01"),
+                    ("anthropic-beta", "claude-code-20250219,effort-2025-11-24"),
+                ],
+                200,
+                "",
+            ),
+        ] {
+            let request = Request { method: "POST", path: "", query: "", headers: &headers, body };
+            let found = messages(&request, &Options::default());
+            let (found, message) = found.map_or_else(|r| (r.status, r.message), |_| (200, String::new()));
+            assert!(found == status && message.contains(part), "{headers:?}: {found} {message}");
+        }
+    }
+
+    #[test]
+    fn plain_fields() {
+        let long = "x".repeat(257);
+        table(&[
+            (json!({}), "", ""),
+            (json!({"max_tokens": null}), "", "max_tokens: Field required"),
+            (json!({"max_tokens": -1}), "", "greater than or equal to 0"),
+            (json!({"max_tokens": "many"}), "", "max_tokens: Input should be a valid integer"),
+            (
+                json!({"max_tokens": 64_001}),
+                "",
+                "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens for claude-haiku-4-5",
+            ),
+            (json!({"no_such_field": 1}), "", "no_such_field: Extra inputs are not permitted"),
+            (json!({"model": "claude-sonet-4-5"}), "", "model: claude-sonet-4-5"),
+            (json!({"model": 4}), "", "model: Input should be a valid string"),
+            (json!({"stream": "yes"}), "", "stream: Input should be a valid boolean"),
+            (json!({"metadata": {"user_id": long}}), "", "at most 256 characters"),
+            (json!({"metadata": {"team": "a"}}), "", "metadata.team: Extra inputs"),
+            (json!({"service_tier": "gold"}), "", "service_tier: Input should be"),
+            (json!({"stop_sequences": [" "]}), "", "non-whitespace"),
+            (json!({"system": [{"type": "image"}]}), "", "system.0.type"),
+            (
+                json!({"context_management": {"edits": []}}),
+                "",
+                "context_management: Extra inputs are not permitted",
+            ),
+            (json!({"context_management": {"edits": []}}), "context-management-2025-06-27", ""),
+            (
+                json!({"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}),
+                "context-management-2025-06-27",
+                "`clear_thinking_20251015` strategy requires `thinking` to be enabled",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn sampling_thinking_and_effort_follow_the_family() {
+        let adaptive = json!({"type": "adaptive"});
+        let budget = |n: u32| json!({"type": "enabled", "budget_tokens": n});
+        table(&[
+            (json!({"temperature": 0.5}), "", ""),
+            (json!({"temperature": 1.5}), "", "temperature: range: 0..1"),
+            (json!({"temperature": "hot"}), "", "temperature: Input should be a valid number"),
+            (json!({"temperature": 0.5, "top_p": 0.9}), "", "cannot both be specified"),
+            (
+                json!({"model": "claude-opus-5-5", "temperature": 0.5}),
+                "",
+                "`temperature` is deprecated for this model.",
+            ),
+            (json!({"model": "claude-opus-5-5", "temperature": 1}), "", ""),
+            (json!({"thinking": budget(1024), "temperature": 0.5}), "", "may only be set to 1 when thinking"),
+            (
+                json!({"thinking": budget(1024), "top_p": 0.5}),
+                "",
+                "`top_p` must be greater than or equal to 0.95",
+            ),
+            (json!({"thinking": budget(1024)}), "", ""),
+            (json!({"thinking": budget(100)}), "", "greater than or equal to 1024"),
+            (
+                json!({"thinking": budget(2000)}),
+                "",
+                "`max_tokens` must be greater than `thinking.budget_tokens`",
+            ),
+            (json!({"thinking": budget(4000)}), "interleaved-thinking-2025-05-14", ""),
+            (json!({"thinking": adaptive}), "", "adaptive thinking is not supported on this model"),
+            (
+                json!({"thinking": budget(1024), "model": "claude-opus-5-5"}),
+                "",
+                "\"thinking.type.enabled\" is not supported for this model",
+            ),
+            (json!({"thinking": adaptive, "model": "claude-opus-5-5"}), "", ""),
+            (
+                json!({"thinking": {"type": "adaptive", "display": "updates"}, "model": "claude-opus-5-5"}),
+                "",
+                "thinking.adaptive.display",
+            ),
+            (
+                json!({"thinking": {"type": "adaptive", "display": "updates"}, "model": "claude-opus-5-5"}),
+                "thinking-display-updates-2026-08-18",
+                "",
+            ),
+            (
+                json!({"thinking": {"type": "disabled"}, "model": "claude-fable-5"}),
+                "",
+                "\"thinking.type.disabled\" is not supported",
+            ),
+            (json!({"output_config": {"effort": "high"}}), "", "does not support the effort parameter"),
+            (
+                json!({"output_config": {"effort": "xhigh"}, "model": "claude-opus-4-6"}),
+                "",
+                "Supported levels: high, low, max, medium.",
+            ),
+            (json!({"output_config": {"effort": "high"}, "model": "claude-opus-4-6"}), "", ""),
+            (json!({"output_config": {"efort": "high"}}), "", "output_config.efort: Extra inputs"),
+        ]);
+    }
+
+    #[test]
+    fn tools_and_schemas() {
+        let tool = |schema: Value| json!([{"name": "t", "input_schema": schema}]);
+        let format =
+            |schema: Value| json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}});
+        let good = || json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        table(&[
+            (json!({"tools": tool(good())}), "", ""),
+            (
+                json!({"tools": tool(json!({"properties": {}}))}),
+                "",
+                "tools.0.custom.input_schema.type: Field required",
+            ),
+            (
+                json!({"tools": tool(json!({"type": "object", "anyOf": []}))}),
+                "",
+                "does not support oneOf, allOf, or anyOf at the top level",
+            ),
+            (
+                json!({"tools": tool(json!({"type": "object", "properties": {"a b": {}}}))}),
+                "",
+                "Property keys should match pattern",
+            ),
+            (
+                json!({"tools": tool(json!({"type": "object", "required": "a"}))}),
+                "",
+                "JSON schema is invalid",
+            ),
+            (
+                json!({"tools": [{"name": "a b", "input_schema": good()}]}),
+                "",
+                "tools.0.custom.name: String should match pattern",
+            ),
+            (
+                json!({"tools": [{"name": "t", "input_schema": good(), "extra": 1}]}),
+                "",
+                "tools.0.custom.extra: Extra inputs",
+            ),
+            (
+                json!({"tools": [{"name": "t", "input_schema": good()}, {"name": "t", "input_schema": good()}]}),
+                "",
+                "Tool names must be unique",
+            ),
+            (json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}), "", ""),
+            (json!({"tools": [{"type": "function", "name": "t"}]}), "", "Input tag 'function'"),
+            (
+                json!({"tools": [{"name": "t", "input_schema": good(), "defer_loading": true, "cache_control": {"type": "ephemeral"}}]}),
+                "",
+                "cannot have both defer_loading=true and cache_control set",
+            ),
+            (json!({"tool_choice": {"type": "any"}}), "", "only be specified while providing `tools`"),
+            (
+                json!({"tools": tool(good()), "tool_choice": {"type": "tool", "name": "u"}}),
+                "",
+                "Tool 'u' not found in provided tools",
+            ),
+            (
+                json!({"tools": tool(good()), "tool_choice": {"type": "any"}, "thinking": {"type": "enabled", "budget_tokens": 1024}}),
+                "",
+                "Thinking may not be enabled when tool_choice forces tool use",
+            ),
+            (format(json!({"type": "object", "additionalProperties": false})), "", ""),
+            (
+                format(json!({"type": "object", "properties": {}})),
+                "",
+                "'additionalProperties' must be explicitly set to false",
+            ),
+            (
+                format(json!({"type": "array", "items": {"type": "object"}})),
+                "",
+                "'additionalProperties' must be explicitly set to false",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn marks_of_the_cache() {
+        let text = |ttl: &str| json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": ttl}});
+        let user = |blocks: Vec<Value>| json!([{"role": "user", "content": blocks}]);
+        let scoped =
+            json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "scope": "global"}}]);
+        table(&[
+            (json!({"messages": user(vec![text("5m"); 4])}), "", ""),
+            (
+                json!({"messages": user(vec![text("5m"); 5])}),
+                "",
+                "A maximum of 4 blocks with cache_control may be provided. Found 5.",
+            ),
+            (
+                json!({"messages": user(vec![text("2h")])}),
+                "",
+                "cache_control.ttl: Input should be '5m' or '1h'",
+            ),
+            (json!({"messages": user(vec![text("1h"), text("5m")])}), "", ""),
+            (
+                json!({"messages": user(vec![text("5m"), text("1h")])}),
+                "",
+                "messages.0.content.1.cache_control.ttl: a ttl='1h' cache_control block must not come after",
+            ),
+            (json!({"system": scoped}), "", "scope: Extra inputs are not permitted"),
+            (json!({"system": scoped}), "prompt-caching-scope-2026-01-05", ""),
+        ]);
+    }
+
+    #[test]
+    fn the_conversation() {
+        let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "t", "input": {}});
+        let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "r"});
+        let after = |assistant: Value, user: Value| {
+            json!({"messages": [
+                {"role": "user", "content": "hi"}, {"role": "assistant", "content": assistant}, {"role": "user", "content": user},
+            ]})
+        };
+        let only = |message: Value| json!({ "messages": [message] });
+        let signed =
+            |text: &str| json!({"type": "thinking", "thinking": "a", "signature": reply::signature(text, 1)});
+        let said = json!({"type": "text", "text": "b"});
+        table(&[
+            (json!({"messages": []}), "", "at least one message is required"),
+            (
+                only(json!({"role": "assistant", "content": "hi"})),
+                "",
+                "first message must use the \"user\" role",
+            ),
+            (only(json!({"role": "tool", "content": "hi"})), "", "Unexpected role \"tool\""),
+            (only(json!({"role": "user", "content": ""})), "", "must have non-empty content"),
+            (
+                only(json!({"role": "user", "content": [{"type": "text", "text": " "}]})),
+                "",
+                "must contain non-whitespace text",
+            ),
+            (
+                only(json!({"role": "user", "content": "hi", "name": "bob"})),
+                "",
+                "messages.0.name: Extra inputs",
+            ),
+            (after(json!([call("a")]), json!([result("a")])), "", ""),
+            (after(json!([call("a"), call("b")]), json!([result("b"), result("a"), said])), "", ""),
+            (
+                after(json!([call("a"), call("b")]), json!([result("a")])),
+                "",
+                "`tool_use` ids were found without `tool_result` blocks immediately after: b",
+            ),
+            (
+                after(json!([call("a")]), json!([said, result("a")])),
+                "",
+                "without `tool_result` blocks immediately after: a",
+            ),
+            (
+                after(json!([call("a")]), json!([result("a"), result("a")])),
+                "",
+                "each tool_use must have a single result",
+            ),
+            (after(json!([call("a"), call("a")]), json!([result("a")])), "", "`tool_use` ids must be unique"),
+            (
+                after(json!("ok"), json!([result("a")])),
+                "",
+                "unexpected `tool_use_id` found in `tool_result` blocks: a",
+            ),
+            (
+                after(json!([call("a!")]), json!([result("a!")])),
+                "",
+                "tool_use.id: String should match pattern",
+            ),
+            (
+                after(
+                    json!([call("a")]),
+                    json!([{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_reference", "tool_name": "x"}]}]),
+                ),
+                "",
+                "Tool reference 'x' not found in available tools",
+            ),
+            (
+                after(
+                    json!([call("a")]),
+                    json!([{"type": "tool_result", "tool_use_id": "a", "is_error": true, "content": [
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}]}]),
+                ),
+                "",
+                "all content must be type `text` if `is_error` is true",
+            ),
+            (after(json!([signed("a"), said]), json!("ok")), "", ""),
+            (
+                after(json!([signed("b"), said]), json!("ok")),
+                "",
+                "messages.1.content.0: Invalid `signature` in `thinking` block",
+            ),
+            (
+                after(json!([{"type": "thinking", "thinking": "a"}, said]), json!("ok")),
+                "",
+                "thinking.signature: Field required",
+            ),
+            (
+                only(json!({"role": "user", "content": [signed("a")]})),
+                "",
+                "can only be in `assistant` messages",
+            ),
+            (
+                only(
+                    json!({"role": "user", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/bmp", "data": "aa"}}]}),
+                ),
+                "",
+                "media_type: Input should be",
+            ),
+            (only(json!({"role": "user", "content": [{"type": "video"}]})), "", "Input tag 'video'"),
+            (
+                json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}),
+                "",
+                "does not support assistant message prefill",
+            ),
+            (
+                json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}),
+                "",
+                "",
+            ),
+            (
+                json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b "}]}),
+                "",
+                "trailing whitespace",
+            ),
+            (
+                json!({"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]}),
+                "",
+                "role 'system' is not supported on this model",
+            ),
+            (
+                json!({"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "a"}, {"role": "system", "content": []}]}),
+                "",
+                "",
+            ),
+            (
+                json!({"thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": [
+                    {"role": "user", "content": "a"}, {"role": "assistant", "content": [call("a")]}, {"role": "user", "content": [result("a")]},
+                ]}),
+                "",
+                "Expected `thinking` or `redacted_thinking`, but found `tool_use`",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_window() {
+        let long = |tokens: usize| json!([{"role": "user", "content": "abcd".repeat(tokens)}]);
+        table(&[
+            (json!({"messages": long(201_000)}), "", "prompt is too long: 201"),
+            (json!({"messages": long(199_000)}), "", ""),
+            (json!({"model": "claude-sonnet-4-5", "messages": long(201_000)}), "context-1m-2025-08-07", ""),
+            (
+                json!({"model": "claude-opus-4-1", "messages": long(199_000)}),
+                "",
+                "input length and `max_tokens` exceed context limit: 199",
+            ),
+        ]);
+    }
+}

@@ -27,6 +27,7 @@ pub(super) fn check(body: &Value, family: &Family, request: &Request<'_>) -> Res
     })?;
     let turns = merge(messages);
     tool_pairs(&turns)?;
+    references(body, &turns)?;
     kept_thinking(body, &turns, family)?;
     ending(&turns, family)
 }
@@ -132,7 +133,13 @@ fn check_block(place: &str, role: &str, block: &Value) -> Result<(), Refusal> {
     };
     match kind {
         "text" => text_block(place, block)?,
+        "thinking" | "redacted_thinking" if role != "assistant" => {
+            return Err(Refusal::invalid(format!(
+                "{place}: `{kind}` blocks can only be in `assistant` messages"
+            )));
+        }
         "thinking" => signed_thinking(place, block)?,
+        "image" => image(place, block)?,
         "redacted_thinking" => {
             let ours = block["data"].as_str().is_some_and(|data| reply::is_signed("", data));
             guard(ours, || format!("{place}: Invalid `data` in `redacted_thinking` block"))?;
@@ -145,6 +152,7 @@ fn check_block(place: &str, role: &str, block: &Value) -> Result<(), Refusal> {
             guard(block["tool_use_id"].is_string(), || {
                 format!("{place}.tool_result.tool_use_id: Field required")
             })?;
+            result_content(place, block)?;
         }
         _ => guard(OTHER_BLOCKS.contains(&kind) || kind.ends_with("_tool_result"), || {
             format!("{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags")
@@ -162,6 +170,50 @@ fn text_block(place: &str, block: &Value) -> Result<(), Refusal> {
     guard(!text.trim().is_empty(), || {
         "messages: text content blocks must contain non-whitespace text".to_owned()
     })
+}
+
+fn result_content(place: &str, block: &Value) -> Result<(), Refusal> {
+    let content = &block["content"];
+    let Some(inner) = content.as_array() else {
+        let fits = content.is_null() || content.is_string();
+        return guard(fits, || format!("{place}.tool_result.content: Input should be a valid list"));
+    };
+    for (at, inner) in inner.iter().enumerate() {
+        let kind = inner["type"].as_str().unwrap_or_default();
+        let place = format!("{place}.tool_result.content.{at}");
+        guard(RESULT_BLOCKS.contains(&kind), || {
+            format!("{place}: Input tag '{kind}' found using 'type' does not match any of the expected tags")
+        })?;
+        if kind == "image" {
+            image(&place, inner)?;
+        }
+    }
+    let plain = block["is_error"] != true || inner.iter().all(|inner| inner["type"] == "text");
+    guard(plain, || format!("{place}.tool_result: all content must be type `text` if `is_error` is true"))
+}
+
+fn image(place: &str, block: &Value) -> Result<(), Refusal> {
+    let source = &block["source"];
+    match source["type"].as_str() {
+        Some("base64") => {
+            let kind = source["media_type"].as_str().unwrap_or_default();
+            guard(PICTURES.contains(&kind), || {
+                format!(
+                    "{place}.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or \
+                     'image/webp'"
+                )
+            })?;
+            let data = source["data"].as_str().unwrap_or_default();
+            guard(!data.is_empty(), || format!("{place}.image.source.base64.data: Field required"))
+        }
+        Some("url") => {
+            guard(source["url"].is_string(), || format!("{place}.image.source.url.url: Field required"))
+        }
+        Some("file") => guard(source["file_id"].is_string(), || {
+            format!("{place}.image.source.file.file_id: Field required")
+        }),
+        _ => Err(Refusal::invalid(format!("{place}.image.source: Field required"))),
+    }
 }
 
 fn signed_thinking(place: &str, block: &Value) -> Result<(), Refusal> {
@@ -188,6 +240,10 @@ fn tool_use(place: &str, role: &str, block: &Value) -> Result<(), Refusal> {
 fn tool_pairs(turns: &[Turn<'_>]) -> Result<(), Refusal> {
     let mut ids = HashSet::new();
     for (n, turn) in turns.iter().enumerate() {
+        let ends_thinking = turn.assistant && turn.blocks.last().is_some_and(|b| b.is("thinking"));
+        guard(!ends_thinking, || {
+            format!("messages.{}: The final block in an assistant message cannot be `thinking`.", turn.first)
+        })?;
         let calls: Vec<&Placed<'_>> = turn.blocks.iter().filter(|b| b.is("tool_use")).collect();
         for call in &calls {
             let fresh = ids.insert(call.block["id"].as_str());
@@ -243,6 +299,19 @@ fn results(turn: &Turn<'_>, before: &[Placed<'_>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A tool that a result refers to is offered.
+fn references(body: &Value, turns: &[Turn<'_>]) -> Result<(), Refusal> {
+    let results = turns.iter().flat_map(|turn| &turn.blocks).filter(|b| b.is("tool_result"));
+    let inner = results.filter_map(|result| result.block["content"].as_array()).flatten();
+    for reference in inner.filter(|inner| inner["type"] == "tool_reference") {
+        let name = reference["tool_name"].as_str().unwrap_or_default();
+        let offered =
+            body["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == name));
+        guard(offered, || format!("Tool reference '{name}' not found in available tools"))?;
+    }
+    Ok(())
+}
+
 /// With a thinking budget, the assistant's turn that a tool loop goes on from must begin with its thinking. (With
 /// adaptive thinking the real models go on without it.)
 fn kept_thinking(body: &Value, turns: &[Turn<'_>], family: &Family) -> Result<(), Refusal> {
@@ -289,6 +358,10 @@ fn ending(turns: &[Turn<'_>], family: &Family) -> Result<(), Refusal> {
         "messages: final assistant content cannot end with trailing whitespace".to_owned()
     })
 }
+
+/// Blocks that a result may hold.
+const RESULT_BLOCKS: &[&str] = &["text", "image", "document", "search_result", "tool_reference"];
+const PICTURES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
 /// Blocks whose inside is not looked at.
 const OTHER_BLOCKS: &[&str] = &[
