@@ -179,12 +179,12 @@ def tail(path, count=15):
 # ---- The gateway ----
 
 
-def gateway(program, config, port, workers=None, name="pointsman"):
+def gateway(program, config, port, workers=None, name="pointsman", **options):
     """Starts `pointsman serve` with this configuration (a dict; JSON is YAML) and waits until it listens."""
     file = WORK / f"{name}.yaml"
     file.write_text(json.dumps(config, indent=1))
     command = [program, "serve", "--config", str(file), "--listen", f"127.0.0.1:{port}", "--state", str(WORK / "state")]
-    process = Process(name, command + (["--workers", str(workers)] if workers else []))
+    process = Process(name, command + (["--workers", str(workers)] if workers else []), **options)
     wait_listening(port)
     process.check()
     return process

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A provider whose streams are slow, for scripts/streams and scripts/turnover; and the client that reads them.
 
-The provider answers every Messages request with a stream: its opening at once, then nothing until it is told to go, then
-one delta per interval, `N:I ` being delta I of the stream whose request said `stream N.`, so that a mixed-up byte shows.
+The provider answers every Messages request with a stream: its opening and the first delta at once (a gateway may hold a
+stream back until there is content), then nothing until it is told to go, then one delta per interval, `N:I@T ` being delta I of the stream whose request said `stream N.`, sent at microsecond T, so that
+a mixed-up byte shows and the reader knows how late each event is.
 
-    open ──GET /go──▶ one event per interval ──all sent, or GET /finish──▶ the proper ending
+    opening, delta 0 ──GET /go──▶ one event per interval ──all sent, or GET /finish──▶ the proper ending
 
 `GET /count` tells how many streams are open, were begun, ended properly, and were broken off by the other side.
 Both ends are asyncio protocols: thousands of connections in one process each.
@@ -18,17 +19,19 @@ import re
 import ssl
 import sys
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import kit  # noqa: E402
 
+SENT = re.compile(rb"@(\d+) ")
 SLICES = 20  # an interval is cut into these, so that the events of many streams do not come at once
 
 
-def expected(number, events):
-    """The whole stream of that number, as text."""
-    return "".join([*kit.opening(number), *(kit.delta(f"{number}:{i} ") for i in range(events)), *kit.closing(events)])
+def expected(number, events, model=kit.MODEL):
+    """The whole stream of that number, as text, without the times; the answer names the model that was asked for."""
+    return "".join([*kit.opening(number, model), *(kit.delta(f"{number}:{i}@ ") for i in range(events)), *kit.closing(events)])
 
 
 # ---- The provider ----
@@ -94,14 +97,17 @@ class Stream(asyncio.Protocol):
         self.slice.add(self)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         self.transport.write(head + chunk("".join(kit.opening(self.number))))
+        self.delta()
+
+    def delta(self):
+        self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} ")))
+        self.sent += 1
 
     def step(self):
         provider = self.provider
         done = self.sent >= provider.events if provider.events else provider.finishing
         if not done:
-            self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent} ")))
-            self.sent += 1
-            return
+            return self.delta()
         self.slice.discard(self)
         self.slice = None
         provider.ended += 1
@@ -144,15 +150,21 @@ def start(events, interval, certificate=None):
     return process, port, control
 
 
+def control(port, path):
+    """Asks the provider's control path."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
 # ---- The client ----
 
 
 class Reader(asyncio.Protocol):
-    """One stream as the client sees it: all its bytes, and the longest silence."""
+    """One stream as the client sees it: all its bytes, how late each delta came (seconds), when the last one came."""
 
-    def __init__(self, number, request):
-        self.number, self.request, self.got = number, request, bytearray()
-        self.last, self.gap = None, 0.0
+    def __init__(self, number, model, request):
+        self.number, self.model, self.request, self.got = number, model, request, bytearray()
+        self.last, self.late = None, []
         self.opened = asyncio.get_running_loop().create_future()
         self.closed = asyncio.get_running_loop().create_future()
 
@@ -165,8 +177,7 @@ class Reader(asyncio.Protocol):
         now = time.monotonic()
         if self.last is None:
             self.opened.set_result(True)
-        else:
-            self.gap = max(self.gap, now - self.last)
+        self.late += [now - int(sent) / 1e6 for sent in SENT.findall(data)]
         self.last = now
         self.got += data
         refused = not self.got.startswith(b"HTTP/1.1 200"[: len(self.got)])
@@ -178,21 +189,18 @@ class Reader(asyncio.Protocol):
             if not future.done():
                 future.set_result(False)
 
-    def reset_gap(self):
-        """Forgets the silence so far: from now on it counts."""
-        self.gap, self.last = 0.0, time.monotonic()
-
     def fault(self, events=None):
         """What is wrong with the stream that was read, or an empty text. `events` None is: as many as came, if complete."""
         head, _, rest = bytes(self.got).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             return f"answered {head[:80]!r} {rest[:200]!r}"
         text, ended = dechunk(rest)
+        text = re.sub(r"(\d+:\d+@)\d+ ", r"\1 ", text)
         text = re.sub(r"event: ping\ndata: [^\n]*\n\n", "", text)
         if not ended:
             return f"cut after {text.count('content_block_delta') // 2} deltas"
         count = text.count('"content_block_delta"') if events is None else events
-        if text != expected(self.number, count):
+        if text != expected(self.number, count, self.model):
             return f"not what the provider sent: {text[-300:]!r}"
         return ""
 
@@ -214,7 +222,7 @@ async def open_stream(port, number, model=kit.MODEL):
     payload = kit.body(1024, number, True, model, f"stream {number}. ")
     lines = kit.headers(kit.session(number), True)
     loop = asyncio.get_running_loop()
-    _, reader = await loop.create_connection(lambda: Reader(number, kit.raw(lines, payload)), "127.0.0.1", port)
+    _, reader = await loop.create_connection(lambda: Reader(number, model, kit.raw(lines, payload)), "127.0.0.1", port)
     return reader
 
 

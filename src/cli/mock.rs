@@ -85,7 +85,9 @@ impl HttpServiceFactory for Bare {
 }
 
 impl HttpService for Bare {
-    fn call(&mut self, _: Request<'_, '_, '_>, response: &mut Response<'_>) -> std::io::Result<()> {
+    fn call(&mut self, request: Request<'_, '_, '_>, response: &mut Response<'_>) -> std::io::Result<()> {
+        // Its drop reads the body, which would else be taken for the next request.
+        drop(request.body());
         response.header("content-type: application/json");
         response.body(REPLY);
         Ok(())

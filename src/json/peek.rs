@@ -306,8 +306,11 @@ impl<'b> Walk<'b> {
     fn string(&self, start: usize) -> Result<usize, Fault> {
         let mut from = start + 1;
         while let Some(quote) = quote_from(self.text, from) {
-            let slashes = self.text[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
             from = quote + 1;
+            if self.text[quote - 1] != b'\\' {
+                return Ok(from);
+            }
+            let slashes = self.text[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
             if slashes % 2 == 0 {
                 return Ok(from);
             }
@@ -382,6 +385,7 @@ impl<'b> Walk<'b> {
 
 /// The place of the next quote, from `from` on. Schemas are made of strings shorter than a call of `memchr` costs, so
 /// the first bytes are looked at eight at a time: 1.5 times as fast on a list of tools, no slower on long texts.
+#[inline]
 fn quote_from(text: &[u8], mut from: usize) -> Option<usize> {
     for _ in 0..SHORT_WORDS {
         let Some(word) = text.get(from..).and_then(|rest| rest.first_chunk()) else { break };

@@ -29,11 +29,14 @@ pub fn string(value: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether a key (with its quotes) is `name`. Compares bytes unless the key holds an escape.
+/// Whether a key (with its quotes) is `name`. Compares bytes unless the key holds an escape, which makes it longer than
+/// what it says.
 pub fn key_is(key: &[u8], name: &str) -> bool {
     let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
     inner == name.as_bytes()
-        || (memchr::memchr(b'\\', inner).is_some() && string(key).is_some_and(|key| key == name))
+        || (inner.len() > name.len()
+            && memchr::memchr(b'\\', inner).is_some()
+            && string(key).is_some_and(|key| key == name))
 }
 
 /// A boolean value.

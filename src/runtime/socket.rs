@@ -107,7 +107,8 @@ impl Socket {
     /// Whether the last read took everything that the kernel had and nothing has been announced since, so that a read
     /// now would only say "nothing".
     ///
-    /// A close that was announced together with that data is not seen by this; the next tick sees it.
+    /// A close that was announced together with that data is not seen by this; it is seen at the next tick, when
+    /// [`Socket::wait_read`] has come back without bytes.
     pub fn is_drained(&self) -> bool {
         use std::sync::atomic::Ordering;
         self.drained && self.io.as_io_data().io_flag.load(Ordering::Relaxed) == 0
@@ -124,6 +125,9 @@ impl Socket {
     /// [`Socket::is_drained`] holds.
     pub fn wait_read(&mut self, buf: &mut [u8], tick: Duration) -> io::Result<usize> {
         self.io.set_read_timeout(Some(tick))?;
+        // Whatever a wait that ends without bytes missed (a close announced together with the last ones), the next read
+        // asks the kernel.
+        self.drained = false;
         let n = self.io.read(buf)?;
         self.drained = n < buf.len();
         Ok(n)

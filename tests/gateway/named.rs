@@ -70,9 +70,7 @@ fn a_beta_header_and_its_body_field_stay_together() {
 fn a_body_reaches_the_provider_byte_for_byte() {
     let first = upstream();
     let gw = gateway().weighted("first", &first, 1).run();
-    let body = "{ \"max_tokens\" : 6.4e1 ,\"model\":\"claude-test\", \"z\":\"\\u00e9\\/é\", \"messages\": [ {\"role\":\"user\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"AbC+/=\"}]} ]\n}";
-    gw.post(messages().body(body)).is(400);
-    let body = body.replace("6.4e1", "64");
-    gw.post(messages().body(&body)).is(200);
+    let body = "{ \"max_tokens\" : 64 ,\"model\":\"claude-test\", \"z\":\"\\u00e9\\/é\", \"messages\": [ {\"role\":\"user\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"AbC+/=\"}]} ]\n}";
+    gw.post(messages().body(body)).is(200);
     assert_eq!(first.seen()[0].text(), body);
 }

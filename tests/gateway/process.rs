@@ -241,8 +241,8 @@ fn exit_codes_tell_wrong_usage_from_failure() {
     let folder = Folder::new();
     let good = folder.file("good.yaml", &yaml(&upstream(), ""));
     let bad = folder.file("bad.yaml", "acounts: []\n");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
     let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
     for (arguments, code, text) in [
         (vec!["version"], 0, "pointsman 0."),
@@ -259,10 +259,8 @@ fn exit_codes_tell_wrong_usage_from_failure() {
         assert_eq!(came, code, "{arguments:?}: {out}{err}");
         assert!(out.contains(text) || err.contains(text), "{arguments:?}: {out}{err}");
     }
-    let listener = std::net::TcpListener::bind(&taken).unwrap();
     let (code, _, err) = run(&folder, &["serve", "--config", good, "--listen", &taken]);
     assert_eq!(code, 1, "{err}");
-    drop(listener);
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl Chance {
                     let piece = out[at..end].to_vec();
                     out.splice(at..at, piece);
                 }
-                4 => out.extend_from_slice(*self.pick(&[&b" "[..], b"}", b"x", b"\n"])),
+                4 => out.extend_from_slice(self.pick::<&[u8]>(&[b" ", b"}", b"x", b"\n"])),
                 _ => {
                     if let Some(byte) = out.get_mut(at) {
                         *byte = *self.pick(b"\"\\{}[],: 0a");
@@ -106,7 +106,7 @@ impl Chance {
     }
 
     fn blank(&mut self) -> &'static str {
-        *self.pick(&["", "", "", " ", "\n\t", "\r\n"])
+        self.pick::<&str>(&["", "", "", " ", "\n\t", "\r\n"])
     }
 
     /// A whole answer with texts of different lengths.

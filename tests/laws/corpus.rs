@@ -66,7 +66,7 @@ pub fn streams() -> Vec<(String, Vec<u8>)> {
     });
     let synthetic = children(&fixtures().join("synthetic-errors")).into_iter().filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.starts_with("anthropic") && name.ends_with(".sse")
+        name.starts_with("anthropic") && path.extension().is_some_and(|kind| kind == "sse")
     });
     recorded.chain(synthetic.map(|path| (path.display().to_string(), read(&path)))).collect()
 }

@@ -50,9 +50,9 @@ pub fn events(stream: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
                 }
                 name.clear();
             }
-            (_, "event") => name = value.to_owned(),
+            (_, "event") => value.clone_into(&mut name),
             (_, "data") => {
-                data = Some(data.map_or_else(|| value.to_owned(), |before| format!("{before}\n{value}")))
+                data = Some(data.map_or_else(|| value.to_owned(), |before| format!("{before}\n{value}")));
             }
             _ => {}
         }
@@ -142,8 +142,8 @@ pub fn unfolded(whole: &Value) -> Vec<u8> {
     start["content"] = Value::Array(Vec::new());
     start["stop_reason"] = Value::Null;
     start["usage"]["output_tokens"] = 1.into();
-    let mut out = String::new();
-    let mut push = |name: &str, data: &Value| out.push_str(&format!("event: {name}\ndata: {data}\n\n"));
+    let mut events = Vec::new();
+    let mut push = |name: &str, data: &Value| events.push(format!("event: {name}\ndata: {data}\n\n"));
     push("message_start", &serde_json::json!({"type": "message_start", "message": start}));
     for (index, block) in whole["content"].as_array().unwrap().iter().enumerate() {
         let empty = serde_json::json!({"type": "text", "text": ""});
@@ -167,7 +167,7 @@ pub fn unfolded(whole: &Value) -> Vec<u8> {
         &serde_json::json!({"type": "message_delta", "delta": delta, "usage": whole["usage"]}),
     );
     push("message_stop", &serde_json::json!({"type": "message_stop"}));
-    out.into_bytes()
+    events.concat().into_bytes()
 }
 
 /// Lays what is told over what was told before.

@@ -166,8 +166,8 @@ fn judge(status: u16, wording: &Wording<'_>) -> (Class, Option<Repair>) {
         413 | 422 | 500 if wording.overflow() => Class::Overflow,
         429 => Class::RateLimit,
         503 | 529 => Class::Overloaded,
-        424 | 500..600 => Class::Server,
-        400..500 => Class::Client,
+        424 | 500..=599 => Class::Server,
+        405..=499 => Class::Client,
         // A redirect, or no status of HTTP: whoever answered there is no provider.
         _ => Class::Unreadable,
     };

@@ -65,7 +65,7 @@ impl<'b> Reply<'b> {
     }
 }
 
-/// The count of a count_tokens answer; `None` if the body is none.
+/// The count of a `count_tokens` answer; `None` if the body is none.
 pub fn counted(body: &[u8]) -> Option<u64> {
     let count = super::request::member_of(body, Span::all(body), "input_tokens")?;
     text::count(count.value.of(body))

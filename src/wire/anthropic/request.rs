@@ -1,4 +1,4 @@
-//! What the gateway needs of a Messages or count_tokens body, found in one pass and kept as byte ranges.
+//! What the gateway needs of a Messages or `count_tokens` body, found in one pass and kept as byte ranges.
 //!
 //! Only what the gateway itself reads is checked: `model`, `stream`, `max_tokens`, `messages`. Everything else is the
 //! provider's to judge; unknown fields pass. Questions that need a look inside (the session, whether a new turn
@@ -33,7 +33,7 @@ pub struct Ask<'b> {
     pub stream: bool,
     /// Where `stream` stands.
     pub stream_at: Option<Member>,
-    /// `max_tokens`; `None` only for count_tokens.
+    /// `max_tokens`; `None` only for `count_tokens`.
     pub max_tokens: Option<u64>,
     /// Where `max_tokens` stands.
     pub max_tokens_at: Option<Member>,
@@ -176,26 +176,34 @@ struct Seen<'b> {
 impl<'b> Seen<'b> {
     fn note(&mut self, body: &'b [u8], member: Member) -> Result<(), Error> {
         let value = member.value.of(body);
-        if member.is(body, "model") {
-            let model = text::string(value).ok_or_else(|| wrong("model", "a string", value))?;
-            once("model", self.model.replace((member, model)))
-        } else if member.is(body, "stream") {
-            let stream = if value == b"null" { Some(false) } else { text::boolean(value) };
-            let stream = stream.ok_or_else(|| wrong("stream", "a boolean", value))?;
-            once("stream", self.stream.replace((member, stream)))
-        } else if member.is(body, "max_tokens") {
-            let limit = text::count(value).ok_or_else(|| wrong("max_tokens", "an integer >= 0", value))?;
-            once("max_tokens", self.max_tokens.replace((member, limit)))
-        } else if member.is(body, "messages") {
-            if !value.starts_with(b"[") {
-                return Err(wrong("messages", "an array", value));
+        match text::string(member.key.of(body)).as_deref() {
+            Some("model") => {
+                let model = text::string(value).ok_or_else(|| wrong("model", "a string", value))?;
+                once("model", self.model.replace((member, model)).is_some())
             }
-            once("messages", self.messages.replace(member))
-        } else {
-            if let Some(slot) = OTHERS.iter().position(|name| member.is(body, name)) {
-                self.others[slot] = Some(member);
+            Some("stream") => {
+                let stream = if value == b"null" { Some(false) } else { text::boolean(value) };
+                let stream = stream.ok_or_else(|| wrong("stream", "a boolean", value))?;
+                once("stream", self.stream.replace((member, stream)).is_some())
             }
-            Ok(())
+            Some("max_tokens") => {
+                let limit =
+                    text::count(value).ok_or_else(|| wrong("max_tokens", "an integer >= 0", value))?;
+                once("max_tokens", self.max_tokens.replace((member, limit)).is_some())
+            }
+            Some("messages") => {
+                if !value.starts_with(b"[") {
+                    return Err(wrong("messages", "an array", value));
+                }
+                once("messages", self.messages.replace(member).is_some())
+            }
+            Some(name) => {
+                if let Some(slot) = OTHERS.iter().position(|other| *other == name) {
+                    self.others[slot] = Some(member);
+                }
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -236,11 +244,8 @@ impl<'b> Seen<'b> {
     }
 }
 
-fn once<T>(name: &str, before: Option<T>) -> Result<(), Error> {
-    match before {
-        None => Ok(()),
-        Some(_) => Err(bad(format!("{name}: the key stands there twice; send it once"))),
-    }
+fn once(name: &str, again: bool) -> Result<(), Error> {
+    if again { Err(bad(format!("{name}: the key stands there twice; send it once"))) } else { Ok(()) }
 }
 
 fn missing(name: &str) -> Error {

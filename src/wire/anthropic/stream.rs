@@ -133,13 +133,12 @@ impl Seen {
             return;
         }
         match kind(event) {
-            Kind::Delta if self.content => {}
+            Kind::Delta | Kind::BlockStart if self.content => {}
             Kind::Delta => {
                 if delta_shows(event.data) {
                     self.show();
                 }
             }
-            Kind::BlockStart if self.content => {}
             Kind::BlockStart => {
                 if start_shows(event.data) {
                     self.show();
@@ -217,10 +216,10 @@ fn stop_reason(body: &[u8], object: Span) -> Option<Stop> {
 /// What an event is, by the `type` of its data; by its name only where the data has none.
 fn kind(event: &Event<'_>) -> Kind {
     let data = event.data;
-    if let Some(rest) = data.strip_prefix(b"{\"type\":\"") {
-        if let Some(end) = memchr::memchr(b'"', &rest[..rest.len().min(LONGEST)]) {
-            return named(&rest[..end]);
-        }
+    if let Some(rest) = data.strip_prefix(b"{\"type\":\"")
+        && let Some(end) = memchr::memchr(b'"', &rest[..rest.len().min(LONGEST)])
+    {
+        return named(&rest[..end]);
     }
     // Some providers and recordings write `type` last.
     if data.ends_with(b",\"type\":\"content_block_delta\"}") {

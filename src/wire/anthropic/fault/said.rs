@@ -1,6 +1,6 @@
 //! What an error body says, in whatever shape it came.
 //!
-//! Reads the shapes of wire.md section 12: Anthropic's, OpenAI's, Google's (also wrapped in an array), AWS's, FastAPI's
+//! Reads the shapes of wire.md section 12: Anthropic's, `OpenAI`'s, Google's (also wrapped in an array), AWS's, `FastAPI`'s
 //! and the plain text or HTML of a proxy in between. Only reads; what the words mean is `wording`'s.
 
 use std::borrow::Cow;
@@ -90,7 +90,7 @@ fn message(body: &[u8], object: Span) -> Cow<'_, str> {
     }
 }
 
-/// The first of FastAPI's `[{"loc": ["body", "top_k"], "msg": …}]`, as `top_k: …`.
+/// The first of `FastAPI`'s `[{"loc": ["body", "top_k"], "msg": …}]`, as `top_k: …`.
 fn first_detail(body: &[u8], list: Span) -> Cow<'_, str> {
     let Some(Ok(first)) = json::elements(body, list).next() else { return string(body, list) };
     let msg = word(body, first, &["msg", "message"]);
@@ -196,7 +196,7 @@ mod tests {
             ("", "", "", "", ""),
         ] {
             let said = Said::read(body.as_bytes());
-            let words = [&said.kind, &said.code, &said.message, &said.param].map(|word| word.as_ref());
+            let words = [&said.kind, &said.code, &said.message, &said.param].map(AsRef::as_ref);
             assert_eq!(words, [kind, code, message, param], "{body}");
         }
     }

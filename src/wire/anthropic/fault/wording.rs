@@ -207,7 +207,6 @@ const CREDENTIAL: &[&str] = &[
     "api key is invalid",
     "api key is not valid",
     "invalid api key",
-    "invalid x-api-key",
     "incorrect api key",
     "api key has been disabled",
     "invalid bearer token",
