@@ -27,7 +27,7 @@ use crate::models;
 use crate::reply;
 use crate::route::select::mix;
 use crate::route::{Chooser, Registry, Table};
-use crate::runtime::Locals;
+use crate::runtime::{Locals, home};
 use crate::upstream::{Origin, Upstreams};
 use crate::wire::anthropic::Call as Which;
 
@@ -155,6 +155,17 @@ impl Gateway {
     /// No new work is wanted: `/readyz` says so.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes pooled connections that are too old to be used. Each must be closed at its home.
+    pub fn sweep(self: &Arc<Self>) {
+        if self.upstreams.idle() == 0 {
+            return;
+        }
+        for home in home::all() {
+            let gateway = Arc::clone(self);
+            home::spawn(home, move || gateway.upstreams.sweep(home));
+        }
     }
 
     /// A new id for a request, unique over processes.

@@ -24,7 +24,7 @@ use super::{USAGE, failed};
 use crate::config::env::System;
 use crate::config::snapshot::{Kind, Pin, Snapshot};
 use crate::config::watch::{EVERY, Watch};
-use crate::config::{Found, Mistakes, describe, discover, from_env, listen_mistakes, load_for};
+use crate::config::{Found, Mistakes, describe, discover, from_env, listen_mistakes, load_for, reload};
 use crate::edge::acceptor::TlsSlot;
 use crate::edge::{Listener, Options as EdgeOptions, Shared, tls};
 use crate::gateway::{Gateway, Place, note_panics};
@@ -98,7 +98,6 @@ struct Serving {
     gateway: Arc<Gateway>,
     tls: Arc<TlsSlot>,
     events: Receiver<Event>,
-    listen: Option<SocketAddr>,
     log: Queue,
     /// Keeps the bundled mock's port.
     _mock: Option<Listener>,
@@ -133,13 +132,11 @@ fn begin(options: &Options, snapshot: Snapshot) -> Result<Serving, String> {
     let shared = Arc::new(Shared::new(Arc::clone(&gateway)));
     let (tell, events) = unbounded();
     listen_to_signals(tell.clone()).map_err(|e| format!("cannot listen to signals: {e}"))?;
-    if let Some(path) = source {
-        watch_file(&path, tell);
-    }
+    keep_house(source.as_deref(), Arc::clone(&gateway), tell);
     let edge = EdgeOptions { max_connections: server.max_connections, tls: Arc::clone(&tls) };
     listener.run(Arc::clone(&shared), edge).map_err(|e| e.to_string())?;
     print!("{text}");
-    Ok(Serving { listener, shared, gateway, tls, events, listen: options.listen, log, _mock: Some(mock) })
+    Ok(Serving { listener, shared, gateway, tls, events, log, _mock: Some(mock) })
 }
 
 impl Serving {
@@ -168,17 +165,9 @@ impl Serving {
     }
 
     fn try_reload(&self, path: &Path, old: &Snapshot) -> Result<(), String> {
-        let mut new = load_for(path, &System, self.listen).map_err(|mistakes| mistakes.to_string())?;
-        new.server.listen = old.server.listen;
-        if !old.keys.is_empty() && new.keys.is_empty() && !self.listener.address.ip().is_loopback() {
-            return Err("virtual_keys: the last key cannot be removed while the gateway listens beyond loopback".to_owned());
-        }
-        match &new.server.tls {
-            Some(files) => self.tls.store(Some(tls::load(&files.cert, &files.key)?)),
-            None if self.tls.load().is_some() => {
-                return Err("server.tls: cannot be removed by a reload: restart the gateway".to_owned());
-            }
-            None => {}
+        let new = reload(path, &System, old).map_err(|mistakes| mistakes.to_string())?;
+        if let (Some(files), true) = (&new.server.tls, self.tls.load().is_some()) {
+            self.tls.store(Some(tls::load(&files.cert, &files.key)?));
         }
         new.warnings.iter().for_each(|w| log::warn!("{w}"));
         self.gateway.load(new);
@@ -227,13 +216,15 @@ fn listen_to_signals(tell: Sender<Event>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn watch_file(path: &Path, tell: Sender<Event>) {
-    let mut watch = Watch::new(path);
-    home::thread("watch", move || {
+/// Looks whether the file changed, and closes pooled connections that are too old, on a thread of its own.
+fn keep_house(source: Option<&Path>, gateway: Arc<Gateway>, tell: Sender<Event>) {
+    let mut watch = source.map(Watch::new);
+    home::thread("house", move || {
         loop {
             #[allow(clippy::disallowed_methods)] // A plain thread, not a coroutine.
             std::thread::sleep(EVERY);
-            if watch.changed() && tell.try_send(Event::Reload).is_err() {
+            gateway.sweep();
+            if watch.as_mut().is_some_and(Watch::changed) && tell.try_send(Event::Reload).is_err() {
                 return;
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::answer::Committed;
 use super::watch::{Over, Patience, Watch};
 use crate::clock;
-use crate::config::snapshot::Provider;
+use crate::config::snapshot::{Kind as Type, Provider};
 use crate::edge::Head;
 use crate::error::{Class, Error, Failure, Kind, Stage};
 use crate::gate::Step;
@@ -183,6 +183,7 @@ impl<'a> Asking<'a> {
             query: self.head.query(),
             host: &origin.host_field,
             key: candidate.credential.map(|c| c.secret.expose()),
+            bearer: provider.kind == Type::AnthropicCompatible,
             client: &self.head.fields,
             betas: if as_sent { None } else { Some(shaped.betas.as_deref().unwrap_or("")) },
             extra: &provider.headers,

@@ -115,8 +115,10 @@ fn say(asked: &Asked) -> Said {
     }
     if !calls.is_empty() {
         let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
-        text += &format!("{}I will use {}.", if text.is_empty() { "" } else { "\n\n" }, names.join(" and "));
-        return Said::calls(text, calls);
+        if !text.is_empty() {
+            text.push_str("\n\n");
+        }
+        return Said::calls(format!("{text}I will use {}.", names.join(" and ")), calls);
     }
     // Claude Code's `--json-schema` offers a tool for the final answer.
     match tools
@@ -224,12 +226,9 @@ impl<'a> Talk<'a> {
     }
 
     fn summary(&self) -> String {
-        let mut list = String::new();
-        for told in self.asked() {
-            list += &format!("{TOLD}{told}\n");
-        }
+        let mut list: String = self.asked().iter().flat_map(|told| [TOLD, told, "\n"]).collect();
         if list.is_empty() {
-            list += "(nothing was asked for)\n";
+            list.push_str("(nothing was asked for)\n");
         }
         format!(
             "<analysis>\nThe mock looked through the conversation.\n</analysis>\n\n<summary>\nThe user asked, in this \
@@ -276,15 +275,15 @@ impl Plan {
     }
 
     /// Adds one task: its first call that was not made, or its results. A call that failed ends its task.
-    fn add<'a>(&mut self, task: &Task, talk: &Talk<'_>, tools: &Tools<'_>, unused: &mut Vec<&'a Made<'a>>) {
-        match task {
+    fn add<'a>(&mut self, todo: &Task, talk: &Talk<'_>, tools: &Tools<'_>, unused: &mut Vec<&'a Made<'a>>) {
+        match todo {
             Task::Count { to } => self.done.push(count(*to)),
             Task::Recall => self.done.push(format!("I was asked: {}.", talk.asked().join("; "))),
             _ => {}
         }
-        let calls = match task.calls(tools) {
+        let calls = match todo.calls(tools) {
             Ok(calls) => calls,
-            Err(why) => return self.done.push(format!("I cannot {}: {why}.", task.tell())),
+            Err(why) => return self.done.push(format!("I cannot {}: {why}.", todo.tell())),
         };
         let mut quoted = None;
         for call in calls {
@@ -295,7 +294,7 @@ impl Plan {
             }
         }
         if let Some(quoted) = quoted {
-            self.done.push(format!("I did {}. {quoted}", task.tell()));
+            self.done.push(format!("I did {}. {quoted}", todo.tell()));
         }
     }
 }
@@ -509,6 +508,7 @@ mod tests {
         answer(&asked.unwrap_or_else(|refusal| panic!("{}: {body}", refusal.message)), 1)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // A literal at every use.
     fn body(messages: Value) -> Value {
         let tool = |name: &str, fields: &[&str]| {
             let fields: serde_json::Map<String, Value> =
@@ -654,7 +654,7 @@ mod tests {
                     asked["messages"][0]["content"] = json!([
                         {"type": "text", "text": format!("<system-reminder>{text}</system-reminder>")},
                         {"type": "text", "text": "TASK: read a"},
-                    ])
+                    ]);
                 }
             }
             let turn = turn(&asked);

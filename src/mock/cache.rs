@@ -94,7 +94,7 @@ impl Walk {
     fn blocks(&mut self, role: &str, content: &Value, places: &mut Vec<Place>) {
         match content {
             Value::String(text) => {
-                self.block(role, &[text.as_bytes()], reply::tokens_of(content), None, places)
+                self.block(role, &[text.as_bytes()], reply::tokens_of(content), None, places);
             }
             Value::Array(blocks) => {
                 for block in blocks.iter().filter(|block| !is_billing(block)) {

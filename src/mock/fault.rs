@@ -267,7 +267,7 @@ impl What {
             let (kind, message) = named(kind, message);
             found.push(Self::Error { after, kind, message });
         }
-        let counted: [(&str, fn(usize) -> Self); 5] = [
+        let counted: [(&str, Make); 5] = [
             ("cut", |after| Self::Cut { after }),
             ("cut_bytes", |after| Self::CutBytes { after }),
             ("end", |after| Self::End { after }),
@@ -293,14 +293,12 @@ impl What {
     fn answer(&self, request: &Request<'_>, number: u64, good: impl FnOnce() -> Answer) -> Answer {
         match self {
             Self::Nothing => good(),
-            Self::Status { status, kind, message, body } => match body {
-                Some(body) => written(*status, body, number),
-                None => {
-                    let kind = kind.as_deref().unwrap_or_else(|| kind_of(*status));
-                    let message = message.as_deref().unwrap_or_else(|| default_message(kind));
-                    Answer::error(*status, kind, message, number)
-                }
-            },
+            Self::Status { status, body: Some(body), .. } => written(*status, body, number),
+            Self::Status { status, kind, message, body: None } => {
+                let kind = kind.as_deref().unwrap_or_else(|| kind_of(*status));
+                let message = message.as_deref().unwrap_or_else(|| default_message(kind));
+                Answer::error(*status, kind, message, number)
+            }
             Self::Error { after, kind, message } => failed(good(), *after, kind, message, number),
             Self::Cut { after } => cut(good(), *after),
             Self::CutBytes { after } => cut_bytes(good(), *after),
@@ -340,6 +338,8 @@ impl What {
         }
     }
 }
+
+type Make = fn(usize) -> What;
 
 /// The fields of a fault, with mistakes that name them.
 struct Fields<'a>(&'a Map<String, Value>);
@@ -591,7 +591,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Longer than any client waits.
-const HANG: Duration = Duration::from_secs(3600);
+const HANG: Duration = Duration::from_hours(1);
 /// Pieces of a whole answer that comes slowly.
 const SLOW_PIECES: usize = 8;
 const BROKEN: &[u8] = br#"{"type":"content_block_delta","index":0,"delta":{"type":"text_del"#;

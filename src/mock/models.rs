@@ -22,6 +22,7 @@ pub enum Thinking {
 
 /// What a family of models takes.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Columns of a table, each a yes or no of its own.
 pub struct Family {
     /// The id without a date.
     pub id: &'static str,

@@ -98,7 +98,7 @@ pub fn tokens_of(value: &Value) -> u64 {
             Value::String(text) => bytes += text.len() as u64,
             Value::Array(items) => left.extend(items),
             Value::Object(fields) if fields.get("type").is_some_and(|t| t == "base64") => {
-                tokens += PICTURE_TOKENS
+                tokens += PICTURE_TOKENS;
             }
             Value::Object(fields) => {
                 tokens += 1;
@@ -213,6 +213,7 @@ fn boundary(text: &str, at: usize) -> usize {
 }
 
 /// How far an answer is when its usage is told.
+#[derive(Clone, Copy)]
 enum Count {
     Begun,
     Final,

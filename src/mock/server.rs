@@ -146,6 +146,6 @@ fn method_name(method: Method) -> &'static str {
 }
 
 /// How often a pause looks whether the client is still there.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 /// As at the real one.
 const MAX_BODY: usize = 32 * 1024 * 1024;

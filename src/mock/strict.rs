@@ -35,6 +35,7 @@ impl Refusal {
 
 /// A request that the real API would take. Made by [`messages`] and [`count_tokens`] only.
 #[derive(Clone, Debug)]
+#[allow(clippy::manual_non_exhaustive)] // A proof: nobody outside can build one.
 pub struct Asked {
     /// The body; an object with a known model and a conversation in order.
     pub body: Value,

@@ -20,7 +20,9 @@ fn cancelled(how: &str, streams: bool, acts: &[Act], leave: impl Fn(Client, &Gat
         let left = leave(client, &gw);
         until("the upstream saw the end", || first.seen()[0].left_at.is_some());
         delays.push(first.seen()[0].left_at.unwrap().saturating_duration_since(left));
-        until("the request is over", || gw.shared.open_requests.load(std::sync::atomic::Ordering::Relaxed) == 0);
+        until("the request is over", || {
+            gw.shared.open_requests.load(std::sync::atomic::Ordering::Relaxed) == 0
+        });
     }
     delays.sort();
     assert!(delays[2] <= PROMISE && delays[4] <= SLACK, "{how}: {delays:?}");

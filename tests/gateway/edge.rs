@@ -35,7 +35,8 @@ fn requests_follow_each_other_on_one_connection() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let (_first, gw) = ready();
-    let three = [messages().text(), raw("GET", "/healthz").text(), messages().model("claude-two").text()].concat();
+    let three =
+        [messages().text(), raw("GET", "/healthz").text(), messages().model("claude-two").text()].concat();
     let mut client = gw.client().write(three.as_bytes());
     client.next_answer().is(200).has("claude-test");
     client.next_answer().is(200).has("ok");
@@ -57,8 +58,14 @@ fn a_body_may_wait_for_100_continue() {
 #[test]
 fn a_chunked_body_arrives_whole() {
     let (first, gw) = ready();
-    let chunked: String = BODY.as_bytes().chunks(7).map(|c| format!("{:x};ext=1\r\n{}\r\n", c.len(), std::str::from_utf8(c).unwrap())).collect();
-    let text = format!("POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{chunked}0\r\ntrailer: x\r\n\r\n");
+    let chunked: String = BODY
+        .as_bytes()
+        .chunks(7)
+        .map(|c| format!("{:x};ext=1\r\n{}\r\n", c.len(), std::str::from_utf8(c).unwrap()))
+        .collect();
+    let text = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{chunked}0\r\ntrailer: x\r\n\r\n"
+    );
     let mut client = gw.client();
     for byte in text.as_bytes().chunks(11) {
         client = client.write(byte);
@@ -117,11 +124,15 @@ fn whatever_could_smuggle_a_request_is_refused() {
         ("a NUL", "x-a: b\0c\r\ncontent-length: 0\r\n\r\n"),
         ("a chunk size that is none", "transfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"),
         ("a chunk size with a sign", "transfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),
-        ("a chunk size that overflows", "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+        (
+            "a chunk size that overflows",
+            "transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        ),
         ("a chunk longer than its size", "transfer-encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n"),
         ("a chunk line that ends in a bare LF", "transfer-encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"),
     ] {
-        let text = format!("POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n{lines}GET /smuggled HTTP/1.1\r\n\r\n");
+        let text =
+            format!("POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n{lines}GET /smuggled HTTP/1.1\r\n\r\n");
         let mut client = gw.client().write(text.as_bytes());
         let answer = client.next_answer();
         assert_eq!(answer.status, 400, "{name}: {}", answer.text());
@@ -138,7 +149,11 @@ fn malformed_heads_are_refused() {
         ("no host", "GET /healthz HTTP/1.1\r\n\r\n", 400),
         ("two hosts", "GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
         ("another version", "GET /healthz HTTP/2.0\r\nhost: a\r\n\r\n", 505),
-        ("another expectation", "POST /v1/messages HTTP/1.1\r\nhost: a\r\nexpect: coffee\r\ncontent-length: 0\r\n\r\n", 417),
+        (
+            "another expectation",
+            "POST /v1/messages HTTP/1.1\r\nhost: a\r\nexpect: coffee\r\ncontent-length: 0\r\n\r\n",
+            417,
+        ),
     ] {
         let answer = gw.client().write(text.as_bytes()).answer();
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
@@ -148,10 +163,16 @@ fn malformed_heads_are_refused() {
 #[test]
 fn a_foreign_host_or_origin_is_refused() {
     let first = upstream();
-    let gw = gateway().weighted("first", &first, 1).server("allowed_hosts: [gw.example.com], allowed_origins: [\"https://app.example.com\"]").run();
+    let gw = gateway()
+        .weighted("first", &first, 1)
+        .server("allowed_hosts: [gw.example.com], allowed_origins: [\"https://app.example.com\"]")
+        .run();
     let ask = |host: &str, origin: &str| {
         let origin = if origin.is_empty() { String::new() } else { format!("origin: {origin}\r\n") };
-        gw.client().write(format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n{origin}\r\n").as_bytes()).answer().status
+        gw.client()
+            .write(format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\n{origin}\r\n").as_bytes())
+            .answer()
+            .status
     };
     for (host, origin, status) in [
         ("localhost:8080", "", 200),
@@ -192,12 +213,32 @@ fn wrong_bodies_name_what_is_wrong() {
         ("a list", "[]", 400, "body: not a JSON object"),
         ("cut", r#"{"model":"m","max_tokens":1,"messages":["#, 400, "body: not a JSON object"),
         ("no model", r#"{"max_tokens":1,"messages":[]}"#, 400, "model: field required"),
-        ("a model that is no text", r#"{"model":7,"max_tokens":1,"messages":[]}"#, 400, "model: expected a string, got 7"),
+        (
+            "a model that is no text",
+            r#"{"model":7,"max_tokens":1,"messages":[]}"#,
+            400,
+            "model: expected a string, got 7",
+        ),
         ("no messages", r#"{"model":"m","max_tokens":1}"#, 400, "messages: field required"),
         ("no limit", r#"{"model":"m","messages":[]}"#, 400, "max_tokens: field required"),
-        ("two models", r#"{"model":"m","model":"n","max_tokens":1,"messages":[]}"#, 400, "model: the key stands there twice"),
-        ("two streams", r#"{"model":"m","stream":true,"stream":false,"max_tokens":1,"messages":[]}"#, 400, "stream: the key stands there twice"),
-        ("two limits", r#"{"model":"m","max_tokens":1,"max_tokens":2,"messages":[]}"#, 400, "max_tokens: the key stands there twice"),
+        (
+            "two models",
+            r#"{"model":"m","model":"n","max_tokens":1,"messages":[]}"#,
+            400,
+            "model: the key stands there twice",
+        ),
+        (
+            "two streams",
+            r#"{"model":"m","stream":true,"stream":false,"max_tokens":1,"messages":[]}"#,
+            400,
+            "stream: the key stands there twice",
+        ),
+        (
+            "two limits",
+            r#"{"model":"m","max_tokens":1,"max_tokens":2,"messages":[]}"#,
+            400,
+            "max_tokens: the key stands there twice",
+        ),
     ] {
         let answer = gw.post(messages().body(body));
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
@@ -210,7 +251,8 @@ fn wrong_bodies_name_what_is_wrong() {
 
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let first = upstream().always(sse_then(&(message_start("m") + &block_start() + &delta("x")), vec![Act::Hold]));
+    let first =
+        upstream().always(sse_then(&(message_start("m") + &block_start() + &delta("x")), vec![Act::Hold]));
     let gw = gateway().weighted("first", &first, 1).server("max_connections: 2").run();
     let mut held: Vec<Client> = (0..2).map(|_| gw.client().send(&messages().stream())).collect();
     held.iter_mut().for_each(|c| c.wait_for("text_delta"));

@@ -33,19 +33,41 @@ fn every_fault_of_a_provider_moves_on() {
         ("402", reply(402, "application/json", &error("billing_error", "no")), "402"),
         (
             "no money",
-            reply(400, "application/json", &error("invalid_request_error", "Your credit balance is too low to access the API")),
+            reply(
+                400,
+                "application/json",
+                &error("invalid_request_error", "Your credit balance is too low to access the API"),
+            ),
             "400",
         ),
-        ("unknown model", reply(404, "application/json", &error("not_found_error", "model: claude-test")), "404"),
+        (
+            "unknown model",
+            reply(404, "application/json", &error("not_found_error", "model: claude-test")),
+            "404",
+        ),
         ("408", reply(408, "text/plain", "timeout"), "408"),
         ("409", reply(409, "text/plain", "conflict"), "409"),
         ("reset", vec![Act::Reset], "reset"),
         ("closed without a byte", vec![Act::Close], "reset"),
         ("garbage", vec![Act::Send(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), Act::Close], "unreadable"),
         ("an answer without JSON", reply(200, "text/html", "<html>login</html>"), "200"),
-        ("a strange encoding", reply_with(200, "content-encoding: br\r\ncontent-type: application/json\r\n", "x"), "unreadable"),
+        (
+            "a strange encoding",
+            reply_with(200, "content-encoding: br\r\ncontent-type: application/json\r\n", "x"),
+            "unreadable",
+        ),
         ("an error inside a 200", reply(200, "application/json", OVERLOADED), "529"),
-        ("half an answer", vec![Act::Send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{".to_vec()), Act::Close], "reset"),
+        (
+            "half an answer",
+            vec![
+                Act::Send(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+                        .to_vec(),
+                ),
+                Act::Close,
+            ],
+            "reset",
+        ),
     ];
     for (name, acts, told) in cases {
         let first = upstream().always(acts.clone());
@@ -65,9 +87,17 @@ fn every_fault_of_a_stream_before_its_content_moves_on() {
         ("a stream that is no stream", reply(200, "application/json", "{}"), "200"),
         ("an end after message_start", sse(&start), "reset"),
         ("a cut after message_start", sse_then(&start, vec![Act::Close]), "reset"),
-        ("a reset after message_start", sse_then(&(start.clone() + &block_start()), vec![Act::Reset]), "reset"),
+        (
+            "a reset after message_start",
+            sse_then(&(start.clone() + &block_start()), vec![Act::Reset]),
+            "reset",
+        ),
         ("pings and then an error", sse(&(ping() + &ping() + &error_event("api_error"))), "500"),
-        ("an error after the block began", sse(&(start.clone() + &block_start() + &error_event("overloaded_error"))), "529"),
+        (
+            "an error after the block began",
+            sse(&(start.clone() + &block_start() + &error_event("overloaded_error"))),
+            "529",
+        ),
     ] {
         let first = upstream().always(acts);
         let second = upstream().streams(&stream("m", "rescued"));
@@ -103,8 +133,11 @@ fn a_provider_that_stays_silent_is_replaced_in_time() {
 fn a_stream_that_stalls_before_its_content_is_replaced() {
     let first = upstream().always(sse_then(&message_start("m"), vec![Act::Hold]));
     let second = upstream().streams(&stream("m", "rescued"));
-    let gw =
-        gateway().weighted("first", &first, 70).weighted("second", &second, 30).retry("idle_timeout: 300ms").run();
+    let gw = gateway()
+        .weighted("first", &first, 70)
+        .weighted("second", &second, 30)
+        .retry("idle_timeout: 300ms")
+        .run();
     gw.post(messages().stream()).is(200).says("rescued").attempts("first:idle_timeout, second:ok");
 }
 
@@ -113,15 +146,20 @@ fn a_whole_answer_has_its_total_time_only() {
     let first = upstream().always(vec![Act::Hold]);
     let gw = gateway().weighted("first", &first, 1).retry("total_timeout: 300ms, attempts: 1").run();
     gw.post(messages()).is(502).error("api_error", "total_timeout");
-    let slow = upstream().always([vec![Act::Wait(ms(500))], reply(200, "application/json", &whole("m", "late"))].concat());
-    let gw = gateway().weighted("slow", &slow, 1).retry("first_byte_timeout: 200ms, idle_timeout: 200ms").run();
+    let slow = upstream()
+        .always([vec![Act::Wait(ms(500))], reply(200, "application/json", &whole("m", "late"))].concat());
+    let gw =
+        gateway().weighted("slow", &slow, 1).retry("first_byte_timeout: 200ms, idle_timeout: 200ms").run();
     gw.post(messages()).is(200).says("late");
 }
 
 #[test]
 fn a_fault_of_the_client_is_passed_on_byte_for_byte() {
     for (status, body) in [
-        (400, r#"{"type":"error", "error":{"type":"invalid_request_error","message":"messages: at least one message is required"}, "request_id":"req_up"}"#),
+        (
+            400,
+            r#"{"type":"error", "error":{"type":"invalid_request_error","message":"messages: at least one message is required"}, "request_id":"req_up"}"#,
+        ),
         (413, r#"{"type":"error","error":{"type":"request_too_large","message":"too large"}}"#),
         (422, r#"{"type":"error","error":{"type":"invalid_request_error","message":"unprocessable"}}"#),
     ] {
@@ -138,7 +176,11 @@ fn a_fault_of_the_client_is_passed_on_byte_for_byte() {
 #[test]
 fn the_last_answer_is_told_when_every_provider_failed() {
     let first = upstream().answers(503, "down");
-    let second = upstream().always(reply_with(529, "content-type: application/json\r\nretry-after: 7\r\n", OVERLOADED));
+    let second = upstream().always(reply_with(
+        529,
+        "content-type: application/json\r\nretry-after: 7\r\n",
+        OVERLOADED,
+    ));
     let gw = gateway().weighted("first", &first, 70).weighted("second", &second, 30).run();
     let answer = gw.post(messages().stream());
     answer.is(529).attempts("first:503, second:529");
@@ -148,7 +190,8 @@ fn the_last_answer_is_told_when_every_provider_failed() {
 
 #[test]
 fn no_answer_at_all_is_a_502_that_says_what_happened() {
-    let gw = gateway().weighted("first", &dead(), 70).weighted("second", &dead(), 30).retry("max_wait: 0s").run();
+    let gw =
+        gateway().weighted("first", &dead(), 70).weighted("second", &dead(), 30).retry("max_wait: 0s").run();
     gw.post(messages()).is(502).error("api_error", "first:connect, second:connect");
 }
 
@@ -197,7 +240,8 @@ fn a_400_that_names_a_field_is_repaired_once_and_remembered() {
 
 #[test]
 fn a_stale_pooled_connection_is_retried_without_counting() {
-    let first = upstream().then([reply(200, "application/json", &whole("m", "one")), vec![Act::Close]].concat());
+    let first =
+        upstream().then([reply(200, "application/json", &whole("m", "one")), vec![Act::Close]].concat());
     let gw = gateway().weighted("first", &first, 1).run();
     gw.post(messages()).is(200).says("one");
     std::thread::sleep(ms(50));

@@ -11,7 +11,9 @@ fn ms(n: u64) -> Duration {
 
 #[test]
 fn a_stream_passes_byte_for_byte_but_for_the_models_name() {
-    let events = stream("real-model", "hello") + ": a comment\n\n" + &event("future_event", r#"{"type":"future_event","x":[1]}"#);
+    let events = stream("real-model", "hello")
+        + ": a comment\n\n"
+        + &event("future_event", r#"{"type":"future_event","x":[1]}"#);
     let first = upstream().streams(&events);
     let answer = gateway().weighted("first", &first, 1).run().post(messages().stream());
     assert_eq!(answer.is(200).text(), events.replace("real-model", "claude-test"));
@@ -32,14 +34,18 @@ fn a_silent_upstream_does_not_keep_the_client_waiting_without_a_sign() {
 fn failover_still_works_after_an_early_head() {
     let first = upstream().always(vec![Act::Wait(ms(600)), Act::Reset]);
     let second = upstream().streams(&stream("m", "rescued"));
-    let gw =
-        gateway().weighted("first", &first, 70).weighted("second", &second, 30).retry("ping_after: 200ms").run();
+    let gw = gateway()
+        .weighted("first", &first, 70)
+        .weighted("second", &second, 30)
+        .retry("ping_after: 200ms")
+        .run();
     gw.post(messages().stream()).is(200).says("rescued");
 }
 
 #[test]
 fn a_failure_after_an_early_head_is_an_error_event() {
-    let first = upstream().always([vec![Act::Wait(ms(600))], upstream::reply(529, "application/json", OVERLOADED)].concat());
+    let first = upstream()
+        .always([vec![Act::Wait(ms(600))], upstream::reply(529, "application/json", OVERLOADED)].concat());
     let gw = gateway().weighted("first", &first, 1).retry("ping_after: 200ms, attempts: 1").run();
     let answer = gw.post(messages().stream());
     let events = answer.is(200).events();
@@ -58,13 +64,19 @@ fn a_stream_that_breaks_after_content_ends_with_an_error_event() {
         ("a clean end of the body without message_stop", sse(&begun)),
         ("all blocks closed, but no message_stop", sse(&(begun.clone() + &block_stop()))),
         ("cut in the middle of an event", sse_then(&partial, vec![Act::Close])),
-        ("cut in the middle of a chunk", sse_then(&begun, vec![Act::Send(b"ffff\r\ndata: x".to_vec()), Act::Close])),
+        (
+            "cut in the middle of a chunk",
+            sse_then(&begun, vec![Act::Send(b"ffff\r\ndata: x".to_vec()), Act::Close]),
+        ),
         ("silence", sse_then(&begun, vec![Act::Hold])),
     ] {
         let first = upstream().always(acts);
         let second = upstream().streams(&stream("m", "never"));
-        let gw =
-            gateway().weighted("first", &first, 70).weighted("second", &second, 30).retry("idle_timeout: 300ms").run();
+        let gw = gateway()
+            .weighted("first", &first, 70)
+            .weighted("second", &second, 30)
+            .retry("idle_timeout: 300ms")
+            .run();
         let answer = gw.post(messages().stream());
         let events = answer.is(200).events();
         assert_eq!(events.last().unwrap().0, "error", "{name}: {}", answer.text());
@@ -77,7 +89,8 @@ fn a_stream_that_breaks_after_content_ends_with_an_error_event() {
 
 #[test]
 fn the_upstreams_own_error_event_after_content_is_passed_on() {
-    let events = message_start("claude-test") + &block_start() + &delta("half") + &error_event("overloaded_error");
+    let events =
+        message_start("claude-test") + &block_start() + &delta("half") + &error_event("overloaded_error");
     let first = upstream().streams(&events);
     let answer = gateway().weighted("first", &first, 1).run().post(messages().stream());
     assert_eq!(answer.is(200).text(), events);
@@ -110,7 +123,12 @@ fn a_clean_end_without_content_is_an_answer() {
 
 #[test]
 fn a_stream_that_is_held_too_long_passes() {
-    let events = message_start("m") + &ping().repeat(3000) + &block_start() + &delta("x") + &block_stop() + &message_end();
+    let events = message_start("m")
+        + &ping().repeat(3000)
+        + &block_start()
+        + &delta("x")
+        + &block_stop()
+        + &message_end();
     let first = upstream().streams(&events);
     let answer = gateway().weighted("first", &first, 1).run().post(messages().stream());
     answer.is(200).says("x");

@@ -8,14 +8,25 @@ const KEYS: &str = "virtual_keys:\n  - { id: dev, key: sk-dev-0123456789abcdef, 
 fn every_carrier_of_a_key_is_understood() {
     let first = upstream();
     let gw = gateway().weighted("first", &first, 1).also(KEYS).run();
-    for name in ["x-pointsman-key", "x-bf-vk", "x-litellm-api-key", "x-api-key", "authorization", "x-goog-api-key", "api-key"] {
+    for name in [
+        "x-pointsman-key",
+        "x-bf-vk",
+        "x-litellm-api-key",
+        "x-api-key",
+        "authorization",
+        "x-goog-api-key",
+        "api-key",
+    ] {
         for value in ["sk-dev-0123456789abcdef", "Bearer sk-dev-0123456789abcdef"] {
             let answer = gw.post(messages().header(name, value));
             assert_eq!(answer.status, 200, "{name}: {value}: {}", answer.text());
         }
     }
     // The first known one counts, whatever else was sent.
-    gw.post(messages().header("x-api-key", "unknown").header("authorization", "Bearer sk-dev-0123456789abcdef")).is(200);
+    gw.post(
+        messages().header("x-api-key", "unknown").header("authorization", "Bearer sk-dev-0123456789abcdef"),
+    )
+    .is(200);
 }
 
 #[test]
@@ -80,7 +91,7 @@ fn only_allowed_headers_cross_and_the_clients_credential_never_does() {
     let seen = &first.seen()[0];
     for (name, value) in [
         ("x-api-key", Some("secret-of-first")),
-        ("authorization", None),
+        ("authorization", Some("Bearer secret-of-first")),
         ("cookie", None),
         ("anthropic-version", Some("2023-06-01")),
         ("anthropic-beta", Some("a-2025-01-01")),
@@ -115,8 +126,13 @@ fn models_are_listed_in_both_shapes() {
         .provider("first", &first, "model: claude-real")
         .also("aliases: { fast: \"first/claude-real\" }")
         .run();
-    gw.post(raw("GET", "/anthropic/v1/models?limit=1000")).is(200).has(r#""id":"fast""#).has(r#""type":"model""#);
-    gw.post(raw("GET", "/v1/models").header("anthropic-version", "2023-06-01")).is(200).has(r#""has_more":false"#);
+    gw.post(raw("GET", "/anthropic/v1/models?limit=1000"))
+        .is(200)
+        .has(r#""id":"fast""#)
+        .has(r#""type":"model""#);
+    gw.post(raw("GET", "/v1/models").header("anthropic-version", "2023-06-01"))
+        .is(200)
+        .has(r#""has_more":false"#);
     gw.post(raw("GET", "/v1/models")).is(200).has(r#""object":"list""#);
     gw.post(raw("GET", "/anthropic/v1/models/claude-real")).is(200).has(r#""id":"claude-real""#);
     gw.post(raw("GET", "/anthropic/v1/models/none")).is(404).error("not_found_error", "none");
@@ -137,7 +153,8 @@ fn tokens_are_counted_by_the_provider() {
 fn a_pin_asks_only_that_provider() {
     let first = upstream().answers(529, OVERLOADED);
     let second = upstream();
-    let gw = gateway().weighted("first", &first, 1).weighted("second", &second, 99).retry("attempts: 1").run();
+    let gw =
+        gateway().weighted("first", &first, 1).weighted("second", &second, 99).retry("attempts: 1").run();
     gw.post(messages().model("first/claude-x")).is(529).attempts("first:529");
     assert!(first.seen()[0].text().contains(r#""model":"claude-x""#));
     assert_eq!(second.count(), 0);
@@ -151,7 +168,11 @@ fn a_session_stays_with_its_provider() {
         let ask = messages().header("x-claude-code-session-id", &format!("s{session}"));
         let who = gw.post(ask.clone()).header("x-pointsman-provider").unwrap().to_owned();
         for _ in 0..3 {
-            assert_eq!(gw.post(ask.clone()).header("x-pointsman-provider"), Some(who.as_str()), "session {session}");
+            assert_eq!(
+                gw.post(ask.clone()).header("x-pointsman-provider"),
+                Some(who.as_str()),
+                "session {session}"
+            );
         }
     }
     assert!(first.count() > 0 && second.count() > 0);

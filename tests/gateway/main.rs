@@ -9,3 +9,4 @@ mod keys;
 mod named;
 mod process;
 mod support;
+mod upstreams;

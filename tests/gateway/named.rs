@@ -7,7 +7,11 @@ use crate::support::*;
 #[test]
 fn a_stream_that_the_client_falls_back_from() {
     let begun = message_start("m") + &block_start() + &delta("half");
-    let first = upstream().then(sse_then(&begun, vec![Act::Reset])).then(reply(200, "application/json", &whole("m", "whole")));
+    let first = upstream().then(sse_then(&begun, vec![Act::Reset])).then(reply(
+        200,
+        "application/json",
+        &whole("m", "whole"),
+    ));
     let gw = gateway().weighted("first", &first, 1).run();
     let body = r#"{"model":"claude-test","max_tokens":128000,"messages":[{"role":"user","content":"hi"}]"#;
     let streamed = gw.post(messages().body(&format!("{body},\"stream\":true}}")));
@@ -47,7 +51,9 @@ fn an_error_body_reaches_the_client_unchanged_so_that_it_repairs_itself() {
         "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length or `max_tokens` and try again",
         "messages.1.content.0: each tool_use must have a single result",
     ] {
-        let body = format!("{{ \"type\":\"error\",\n \"error\":{{\"type\":\"invalid_request_error\",\"message\":\"{message}\"}},\"request_id\":\"req_up\"}}");
+        let body = format!(
+            "{{ \"type\":\"error\",\n \"error\":{{\"type\":\"invalid_request_error\",\"message\":\"{message}\"}},\"request_id\":\"req_up\"}}"
+        );
         let first = upstream().answers(400, &body);
         let answer = gateway().weighted("first", &first, 1).run().post(messages());
         assert_eq!(answer.is(400).text(), body);

@@ -57,7 +57,9 @@ impl Process {
         let mut process = Self { child, address: ([0, 0, 0, 0], 0).into(), folder };
         until("it listens", || {
             let text = process.out();
-            let found = text.split_once("listens on http://").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+            let found = text
+                .split_once("listens on http://")
+                .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
             found.is_some_and(|address| {
                 process.address = address;
                 text.contains("export ANTHROPIC_API_KEY")
@@ -164,7 +166,8 @@ fn a_reload_by_signal_or_by_a_changed_file_and_a_bad_file_changes_nothing() {
     let folder = Folder::new();
     let file = folder.file("c.yaml", &yaml(&first, ""));
     let process = Process::serve(folder, &["--config", file.to_str().unwrap()], &[]);
-    let asked = || process.client().send(&messages()).answer().is(200).header("x-pointsman-model").map(str::to_owned);
+    let asked =
+        || process.client().send(&messages()).answer().is(200).header("x-pointsman-model").map(str::to_owned);
     asked();
     assert_eq!((first.count(), second.count()), (1, 0));
     std::fs::write(&file, yaml(&second, "")).unwrap();
@@ -193,7 +196,8 @@ fn what_a_request_leaves_behind_holds_no_secret_and_no_content() {
     let folder = Folder::new();
     let keys = "virtual_keys: [{ id: dev, key: sk-dev-0123456789abcdef, owner: me }]\nlog: { access: true }";
     let file = folder.file("c.yaml", &yaml(&first, keys));
-    let mut process = Process::serve(folder, &["--config", file.to_str().unwrap(), "--log-level", "debug"], &[]);
+    let mut process =
+        Process::serve(folder, &["--config", file.to_str().unwrap(), "--log-level", "debug"], &[]);
     let ask = messages()
         .header("x-api-key", "sk-dev-0123456789abcdef")
         .header("x-claude-code-session-id", "session-1")
@@ -226,7 +230,10 @@ fn what_a_request_leaves_behind_holds_no_secret_and_no_content() {
     ] {
         assert_eq!(r[field], expected, "{field} in {r}");
     }
-    assert_eq!((&r["usage"]["input"], &r["usage"]["cache_read"], &r["usage"]["output"]), (&10.into(), &3.into(), &7.into()));
+    assert_eq!(
+        (&r["usage"]["input"], &r["usage"]["cache_read"], &r["usage"]["output"]),
+        (&10.into(), &3.into(), &7.into())
+    );
     let at = |field: &str| r[field].as_u64().unwrap();
     assert!(at("d_up") > 0 && at("d_up") <= at("d_byte") && at("d_byte") <= at("d_end"), "{r}");
     assert_eq!(records[2]["status"], 401);
@@ -277,7 +284,11 @@ fn every_command_helps_with_an_example() {
 fn the_bare_mock_gives_its_fixed_reply() {
     let folder = Folder::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut child = command(&folder).args(["mock", "--bare", "--listen", &port.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&folder)
+        .args(["mock", "--bare", "--listen", &port.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut out = child.stdout.take().unwrap();
     let mut line = [0; 20];
     out.read_exact(&mut line).unwrap();

@@ -28,6 +28,8 @@ pub struct Parts<'p> {
     pub host: &'p str,
     /// The provider's key; `None`: it needs none.
     pub key: Option<&'p str>,
+    /// Send the key as `authorization: Bearer` too: servers that speak the format look in one place or the other.
+    pub bearer: bool,
     /// The client's header fields.
     pub client: &'p Fields,
     /// `anthropic-beta` as it is to be sent, if it is not the client's own.
@@ -38,6 +40,13 @@ pub struct Parts<'p> {
     pub via: Option<&'p str>,
     /// Length of the body.
     pub length: usize,
+}
+
+impl Parts<'_> {
+    /// Whether the configuration adds a field of this name.
+    fn adds(&self, name: &str) -> bool {
+        self.extra.iter().any(|(extra, _)| extra.eq_ignore_ascii_case(name))
+    }
 }
 
 /// Writes the head of a request.
@@ -61,7 +70,7 @@ pub fn head(parts: &Parts<'_>) -> Vec<u8> {
         lines.push("anthropic-beta", betas);
     }
     if let Some(key) = parts.key {
-        lines.push("x-api-key", key);
+        credential(parts, key, &mut lines);
     }
     for (name, value) in parts.extra {
         lines.push(name, value.expose());
@@ -76,12 +85,21 @@ pub fn head(parts: &Parts<'_>) -> Vec<u8> {
     out
 }
 
+fn credential(parts: &Parts<'_>, key: &str, lines: &mut Lines) {
+    if !parts.adds("x-api-key") {
+        lines.push("x-api-key", key);
+    }
+    if parts.bearer && !parts.adds("authorization") {
+        lines.push("authorization", [b"Bearer ", key.as_bytes()].concat());
+    }
+}
+
 fn crossing(parts: &Parts<'_>, lines: &mut Lines) {
     let mut version = false;
     let mut kind = false;
     for (name, value) in parts.client.iter() {
         if !crosses(name)
-            || parts.extra.iter().any(|(extra, _)| extra.eq_ignore_ascii_case(name))
+            || parts.adds(name)
             || (parts.betas.is_some() && name.eq_ignore_ascii_case("anthropic-beta"))
         {
             continue;
@@ -90,7 +108,7 @@ fn crossing(parts: &Parts<'_>, lines: &mut Lines) {
         kind |= name.eq_ignore_ascii_case("content-type");
         lines.push(name, value);
     }
-    if !version && !parts.extra.iter().any(|(extra, _)| extra.eq_ignore_ascii_case("anthropic-version")) {
+    if !version && !parts.adds("anthropic-version") {
         lines.push("anthropic-version", "2023-06-01");
     }
     if !kind {
@@ -130,6 +148,7 @@ mod tests {
             query: "beta=true",
             host: "api.anthropic.com",
             key: Some("provider-key"),
+            bearer: false,
             client: &client.fields,
             betas: None,
             extra: &extra,

@@ -19,7 +19,8 @@ pub fn messages() -> Request {
         method: "POST",
         path: "/anthropic/v1/messages?beta=true".to_owned(),
         lines: String::new(),
-        body: r#"{"model":"claude-test","max_tokens":64,"messages":[{"role":"user","content":"hi"}]}"#.to_owned(),
+        body: r#"{"model":"claude-test","max_tokens":64,"messages":[{"role":"user","content":"hi"}]}"#
+            .to_owned(),
     }
 }
 
@@ -63,7 +64,10 @@ impl Request {
             "GET" | "HEAD" => String::new(),
             _ => format!("content-type: application/json\r\ncontent-length: {}\r\n", self.body.len()),
         };
-        format!("{} {} HTTP/1.1\r\nhost: localhost\r\n{}{length}\r\n{}", self.method, self.path, self.lines, self.body)
+        format!(
+            "{} {} HTTP/1.1\r\nhost: localhost\r\n{}{length}\r\n{}",
+            self.method, self.path, self.lines, self.body
+        )
     }
 }
 
@@ -197,7 +201,9 @@ impl Client {
                 self.buffer.extend_from_slice(&room[..n]);
                 n > 0
             }
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock) => panic!("nothing came for 20 s: {}", self.so_far()),
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock) => {
+                panic!("nothing came for 20 s: {}", self.so_far())
+            }
             Err(_) => false,
         }
     }
@@ -268,15 +274,22 @@ impl Answer {
             .split("\n\n")
             .filter(|e| !e.trim().is_empty())
             .map(|e| {
-                let field = |name: &str| e.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
+                let field =
+                    |name: &str| e.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
                 let data = field("data:");
-                (field("event:"), serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON in an event: {e}")))
+                (
+                    field("event:"),
+                    serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON in an event: {e}")),
+                )
             })
             .collect()
     }
 
     fn streamed(&self) -> String {
-        self.events().iter().filter_map(|(_, data)| data["delta"]["text"].as_str().map(str::to_owned)).collect()
+        self.events()
+            .iter()
+            .filter_map(|(_, data)| data["delta"]["text"].as_str().map(str::to_owned))
+            .collect()
     }
 
     fn collected(&self) -> String {

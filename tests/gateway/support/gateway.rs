@@ -35,7 +35,8 @@ impl Building {
 
     /// A provider with these further fields.
     pub fn provider(mut self, id: &str, upstream: &Upstream, fields: &str) -> Self {
-        let key = if fields.contains("api_keys") { String::new() } else { format!("api_key: secret-of-{id}, ") };
+        let key =
+            if fields.contains("api_keys") { String::new() } else { format!("api_key: secret-of-{id}, ") };
         writeln!(
             self.providers,
             "      - {{ id: {id}, type: anthropic_compatible, base_url: \"http://{}\", {key}{fields} }}",
@@ -81,15 +82,20 @@ impl Building {
 
     /// Runs it.
     pub fn run(self) -> Gateway {
-        let snapshot = from_text("test.yaml", &self.yaml(), &Given::new()).unwrap_or_else(|m| panic!("{m}"));
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let options = Options { max_connections: snapshot.server.max_connections, tls: Arc::default() };
-        let place = Place { listen: listener.address, mock: None };
-        let service = Arc::new(Service::new(snapshot, place, Queue::start()));
-        let shared = Arc::new(Shared::new(Arc::clone(&service)));
-        listener.run(Arc::clone(&shared), options).unwrap();
-        Gateway { address: listener.address, service, shared, listener }
+        from_yaml(&self.yaml())
     }
+}
+
+/// Runs a configuration as it is written.
+pub fn from_yaml(yaml: &str) -> Gateway {
+    let snapshot = from_text("test.yaml", yaml, &Given::new()).unwrap_or_else(|m| panic!("{m}"));
+    let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let options = Options { max_connections: snapshot.server.max_connections, tls: Arc::default() };
+    let place = Place { listen: listener.address, mock: None };
+    let service = Arc::new(Service::new(snapshot, place, Queue::start()));
+    let shared = Arc::new(Shared::new(Arc::clone(&service)));
+    listener.run(Arc::clone(&shared), options).unwrap();
+    Gateway { address: listener.address, service, shared, listener }
 }
 
 /// A gateway that runs.
@@ -113,7 +119,8 @@ impl Gateway {
 
     /// Reads a new configuration in place.
     pub fn reload(&self, building: &Building) {
-        self.service.load(from_text("test.yaml", &building.yaml(), &Given::new()).unwrap_or_else(|m| panic!("{m}")));
+        self.service
+            .load(from_text("test.yaml", &building.yaml(), &Given::new()).unwrap_or_else(|m| panic!("{m}")));
     }
 }
 

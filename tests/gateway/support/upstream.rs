@@ -126,7 +126,11 @@ pub fn reply(status: u16, kind: &str, body: &str) -> Vec<Act> {
 /// A whole answer with further header lines.
 pub fn reply_with(status: u16, lines: &str, body: &str) -> Vec<Act> {
     vec![Act::Send(
-        format!("HTTP/1.1 {status} X\r\n{lines}request-id: req_up\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes(),
+        format!(
+            "HTTP/1.1 {status} X\r\n{lines}request-id: req_up\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes(),
     )]
 }
 
@@ -198,7 +202,9 @@ fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, Vec<
     let head = String::from_utf8(buffer[..end].to_vec()).unwrap();
     let length = head
         .lines()
-        .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>().unwrap()))
+        .find_map(|l| {
+            l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>().unwrap())
+        })
         .unwrap_or(0);
     while buffer.len() < end + length {
         more(stream, buffer)?;
