@@ -4,7 +4,7 @@
 //! the kernel. Every wait is one tick long; what happens at a tick (is the client still there? is a deadline over?) is
 //! the caller's [`OnTick`]. Knows nothing of HTTP.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Write};
 use std::time::Duration;
 
 use super::buffer::{LARGE, SMALL, Window};
@@ -26,6 +26,8 @@ pub enum Line {
 pub struct Tls {
     socket: Socket,
     session: rustls::Connection,
+    /// What came with the handshake, or was decrypted after a wait: belongs to the next read.
+    early: Vec<u8>,
 }
 
 impl Line {
@@ -36,7 +38,7 @@ impl Line {
         tick: Duration,
         on_tick: OnTick<'_>,
     ) -> io::Result<Self> {
-        let mut tls = Box::new(Tls { socket, session });
+        let mut tls = Box::new(Tls { socket, session, early: Vec::new() });
         tls.session.set_buffer_limit(Some(LARGE));
         while tls.session.is_handshaking() {
             tls.flush(tick, on_tick)?;
@@ -183,37 +185,63 @@ fn write_plain(
 
 impl Tls {
     fn try_read(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
+        let begin = out.len();
+        out.append(&mut self.early);
+        if self.early.capacity() > SMALL {
+            self.early = Vec::new();
+        }
         loop {
-            match self.take_plaintext(out) {
+            let done = self.take_plaintext(out);
+            if out.len() > begin {
+                return Ok(out.len() - begin);
+            }
+            match done {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done,
+                done => return done.map(|()| 0),
             }
             // The cipher text goes through a buffer of the home for a moment; nothing waits meanwhile.
             let home = self.socket.home();
             let mut scratch = home.buffers.take();
             let read = self.socket.try_read(&mut scratch);
-            let fed = read.and_then(|n| if n == 0 { self.feed_end() } else { self.feed(&scratch) });
+            let fed = read.and_then(|n| if n == 0 { self.feed_end() } else { self.feed(&scratch, out) });
             home.buffers.give(scratch);
             fed?;
         }
     }
 
-    /// Moves decrypted bytes into the spare room of `out`.
-    fn take_plaintext(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
-        let begin = out.len();
-        let room = (out.capacity() - begin).min(LARGE);
-        out.resize(begin + room, 0);
-        let read = self.session.reader().read(&mut out[begin..]);
-        out.truncate(begin + *read.as_ref().unwrap_or(&0));
-        read
+    /// Appends everything that is decrypted. `Ok`: the other end is done; `WouldBlock`: more may come.
+    fn take_plaintext(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let mut reader = self.session.reader();
+        loop {
+            let chunk = reader.fill_buf()?;
+            let n = chunk.len();
+            if n == 0 {
+                return Ok(());
+            }
+            out.extend_from_slice(chunk);
+            reader.consume(n);
+        }
     }
 
-    fn feed(&mut self, mut cipher: &[u8]) -> io::Result<()> {
+    /// Decrypts, and appends what that gives: the session itself refuses to keep more than a record or two.
+    fn feed(&mut self, mut cipher: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         while !cipher.is_empty() {
             self.session.read_tls(&mut cipher)?;
             self.process()?;
+            match self.take_plaintext(out) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
+    }
+
+    /// Decrypts for the next read.
+    fn feed_early(&mut self, cipher: &[u8]) -> io::Result<()> {
+        let mut early = std::mem::take(&mut self.early);
+        let fed = self.feed(cipher, &mut early);
+        self.early = early;
+        fed
     }
 
     fn feed_end(&mut self) -> io::Result<()> {
@@ -237,7 +265,7 @@ impl Tls {
         let mut small = [0_u8; SMALL];
         match self.socket.wait_read(&mut small, tick)? {
             0 => self.feed_end(),
-            n => self.feed(&small[..n]),
+            n => self.feed_early(&small[..n]),
         }
     }
 
@@ -247,7 +275,7 @@ impl Tls {
         let tried = self.socket.try_read(&mut scratch);
         let fed = match tried {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => self.feed(&scratch),
+            Ok(_) => self.feed_early(&scratch),
             Err(error) => Err(error),
         };
         home.buffers.give(scratch);
@@ -258,7 +286,7 @@ impl Tls {
         let mut small = [0_u8; SMALL];
         match self.socket.wait_read(&mut small, tick) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => self.feed(&small[..n]),
+            Ok(n) => self.feed_early(&small[..n]),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick(),
             Err(error) => Err(error),
         }

@@ -9,6 +9,7 @@
 //! decisions about deadlines: its callers count ticks.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -191,9 +192,12 @@ impl Write for Shared {
 }
 
 /// The descriptor numbers of one home: `BASE + k * workers + id`.
+///
+/// Every number below `next` is in use or in `free`.
 #[derive(Debug)]
 pub struct Numbers {
-    free: Vec<i32>,
+    /// Taken from the back; what something else was seen to hold waits at the front.
+    free: VecDeque<i32>,
     next: i32,
     step: i32,
 }
@@ -202,15 +206,28 @@ impl Numbers {
     pub(super) fn new(id: usize, workers: usize) -> Self {
         let step = i32::try_from(workers).unwrap_or(1);
         let base = BASE - BASE % step;
-        Self { free: Vec::new(), next: base + i32::try_from(id).unwrap_or(0), step }
+        Self { free: VecDeque::new(), next: base + i32::try_from(id).unwrap_or(0), step }
     }
 
     fn take(&mut self) -> i32 {
-        self.free.pop().unwrap_or_else(|| {
+        self.free.pop_back().unwrap_or_else(|| {
             let number = self.next;
             self.next += self.step;
             number
         })
+    }
+
+    fn give(&mut self, number: i32) {
+        self.free.push_back(number);
+    }
+
+    /// Something else holds `number` and all that follow it below `free`: they are asked for again last of all.
+    fn pass_over(&mut self, number: i32, free: i32, passed: &mut Vec<i32>) {
+        passed.push(number);
+        while self.next < free {
+            passed.push(self.next);
+            self.next += self.step;
+        }
     }
 
     /// Numbers in use, for the leak test.
@@ -234,28 +251,36 @@ struct Number {
 
 impl Number {
     /// Duplicates `fd` to a free number of the home.
+    ///
+    /// A burst of accepted connections holds low numbers until each is taken home, so numbers that are not free now are
+    /// only put aside for this time.
     fn duplicate(home: &'static Home, fd: &OwnedFd) -> io::Result<(Self, OwnedFd)> {
+        let numbers = || home.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passed = Vec::new();
+        let mut found = Err(io::Error::other("no free descriptor number of this worker"));
         for _ in 0..TRIES {
-            let number = home.numbers.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let copy = match rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), number) {
-                Ok(copy) => copy,
-                Err(error) => {
-                    drop(Self { home, number });
-                    return Err(error.into());
+            let number = numbers().take();
+            match rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), number) {
+                Ok(copy) if copy.as_raw_fd() == number => {
+                    found = Ok((Self { home, number }, copy));
+                    break;
                 }
-            };
-            if copy.as_raw_fd() == number {
-                return Ok((Self { home, number }, copy));
+                Ok(copy) => numbers().pass_over(number, copy.as_raw_fd(), &mut passed),
+                Err(error) => {
+                    numbers().give(number);
+                    found = Err(error.into());
+                    break;
+                }
             }
-            // A library holds that number: it is left out for good, or it would come up again at once.
         }
-        Err(io::Error::other("no free descriptor number of this worker"))
+        passed.into_iter().for_each(|number| numbers().free.push_front(number));
+        found
     }
 }
 
 impl Drop for Number {
     fn drop(&mut self) {
-        self.home.numbers.lock().unwrap_or_else(PoisonError::into_inner).free.push(self.number);
+        self.home.numbers.lock().unwrap_or_else(PoisonError::into_inner).give(self.number);
     }
 }
 
@@ -263,5 +288,28 @@ impl Drop for Number {
 const ANNOUNCED: usize = 0x1 | 0x8 | 0x10 | 0x2000;
 /// Below it lie the descriptors that libraries and the standard library open.
 const BASE: i32 = 256;
-/// More foreign numbers in a row than this never were seen; each is skipped once.
-const TRIES: usize = 64;
+/// Each try passes over a whole run of numbers that something else holds.
+const TRIES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::Numbers;
+
+    #[test]
+    fn numbers_that_something_else_holds_come_up_again() {
+        let mut numbers = Numbers::new(1, 2);
+        let first = numbers.take();
+        assert_eq!(first % 2, 1);
+        let mut passed = Vec::new();
+        numbers.pass_over(first, first + 5, &mut passed);
+        assert_eq!(passed, [first, first + 2, first + 4]);
+        let fresh = numbers.take();
+        assert_eq!(fresh, first + 6);
+        passed.into_iter().for_each(|n| numbers.free.push_front(n));
+        assert_eq!(numbers.in_use(1, 2), 1);
+        numbers.give(fresh);
+        assert_eq!((numbers.take(), numbers.in_use(1, 2)), (fresh, 1));
+        let rest: Vec<i32> = (0..3).map(|_| numbers.take()).collect();
+        assert_eq!(rest, [first, first + 2, first + 4]);
+    }
+}

@@ -86,9 +86,15 @@ impl Building {
     }
 }
 
+/// What a configuration may name: nothing but the tests' own certificate.
+fn machine() -> Given {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/cert.pem");
+    Given::new().with_file(path, &std::fs::read_to_string(path).unwrap())
+}
+
 /// Runs a configuration as it is written.
 pub fn from_yaml(yaml: &str) -> Gateway {
-    let snapshot = from_text("test.yaml", yaml, &Given::new()).unwrap_or_else(|m| panic!("{m}"));
+    let snapshot = from_text("test.yaml", yaml, &machine()).unwrap_or_else(|m| panic!("{m}"));
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let options = Options { max_connections: snapshot.server.max_connections, tls: Arc::default() };
     let place = Place { listen: listener.address, mock: None };
