@@ -26,6 +26,21 @@ pub enum Stage {
     Relay,
 }
 
+impl Stage {
+    /// The word for records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Auth => "auth",
+            Self::Govern => "govern",
+            Self::Route => "route",
+            Self::Wire => "wire",
+            Self::Upstream => "upstream",
+            Self::Relay => "relay",
+        }
+    }
+}
+
 /// What the client is told. Each kind has one status (INTERFACE section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -8,6 +8,7 @@
 //! A request keeps the [`Running`] that it began with. What happens to a request for a model is [`crate::exchange`]'s.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -170,8 +171,16 @@ impl Gateway {
 
     /// A new id for a request, unique over processes.
     pub fn request_id(&self) -> String {
+        let mut id = String::with_capacity(32);
+        self.write_request_id(&mut id);
+        id
+    }
+
+    /// The same, appended to a text.
+    pub fn write_request_id(&self, out: &mut String) {
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
-        format!("req_pm{:016x}{n:06x}", mix(self.seed, n))
+        // Writing to a String cannot fail.
+        let _ = write!(out, "req_pm{:016x}{n:06x}", mix(self.seed, n));
     }
 
     /// Who is calling.

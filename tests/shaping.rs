@@ -57,7 +57,7 @@ impl Sent {
         let shaped = shape(&ask, self.betas.as_deref(), target).expect(&self.body);
         let body = String::from_utf8(shaped.body.to_vec()).expect("text");
         assert_eq!(body.len(), shaped.body.len());
-        Self { call: self.call, body, betas: shaped.betas }
+        Self { call: self.call, body, betas: shaped.betas.map(std::borrow::Cow::into_owned) }
     }
 
     fn for_model(&self, model: &str) -> Self {

@@ -139,7 +139,7 @@ fn want<'a>(question: &Question<'a>) -> Want<'a> {
         surface: Surface::Anthropic,
         session: question.session.map(session_hash),
         new_turn: true,
-        cache_ttl: Duration::from_mins(5),
+        cache_ttl: &|| Duration::from_mins(5),
         input_bytes: 0,
         context_needed: question.input_tokens,
         window: question.window,

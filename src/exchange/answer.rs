@@ -10,6 +10,7 @@ use crate::edge::Gone;
 use crate::error::{Class, Error, Failure, Kind, Stage};
 use crate::http::{Fields, Lines};
 use crate::limits::FAIR_BYTES;
+use crate::log::Text;
 use crate::relay::{Came, Stream};
 use crate::reply::{self, Way};
 use crate::route::{Attempt, Exhausted, Plan};
@@ -36,22 +37,22 @@ impl Kept {
 }
 
 /// The lines of an answer that an upstream gave.
-fn lines(watch: &Watch<'_, '_>, plan: &Plan<'_>, upstream: &Fields) -> Lines {
-    let last = plan.attempts().last();
+fn lines(watch: &Watch<'_, '_>, upstream: &Fields) -> Lines {
+    let told = |which| watch.story.told(which);
     let way = Way {
         id: watch.story.id(),
-        provider: last.map_or("", |a| &a.provider.id),
-        model: last.map_or("", |a| a.model),
-        attempts: &plan.attempts_text(),
-        loss: watch.story.lost(),
+        provider: told(Text::Provider),
+        model: told(Text::Model),
+        attempts: told(Text::Attempts),
+        loss: told(Text::Loss),
         overhead_us: watch.story.overhead_us(),
     };
     reply::lines(&way, upstream)
 }
 
 /// Answers whole.
-pub fn whole(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, whole: &Whole) -> Result<(), Stop> {
-    let lines = lines(watch, plan, &whole.fields);
+pub fn whole(watch: &mut Watch<'_, '_>, whole: &Whole) -> Result<(), Stop> {
+    let lines = lines(watch, &whole.fields);
     watch.story.answered(whole.status, whole.body.len());
     watch.call.reply(whole.status, &lines, &whole.body).map_err(gone)
 }
@@ -65,7 +66,7 @@ pub fn stream(
     mut committed: Committed,
 ) -> Result<(), Stop> {
     if committed.head {
-        let lines = lines(watch, plan, committed.stream.fields());
+        let lines = lines(watch, committed.stream.fields());
         watch.call.begin(200, &lines);
         watch.story.answered(200, 0);
     }
@@ -182,6 +183,7 @@ fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Cla
 
 /// Nobody is left: tells the client what the provider said, or what happened.
 pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut kept: Kept) -> Result<(), Stop> {
+    watch.story.plan(plan);
     if let Some(failure) = told.tell.and_then(|at| plan.attempts().get(at)).and_then(Attempt::failure) {
         watch.story.failed(failure);
     }
@@ -195,7 +197,7 @@ pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut 
         return watch.call.finish(&event).map_err(gone);
     }
     let Some(said) = said else { return Err(Stop::Refused(told.error(plan.attempts()))) };
-    let lines = lines(watch, plan, &said.fields);
+    let lines = lines(watch, &said.fields);
     watch.story.answered(said.status, said.body.len());
     watch.call.reply(said.status, &lines, &said.body).map_err(gone)
 }

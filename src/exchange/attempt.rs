@@ -172,7 +172,9 @@ impl<'a> Asking<'a> {
         if (self.strict || provider.strict) && !shaped.loss.is_empty() {
             return Err(Stop::Refused(too_strict(provider, &shaped.loss.header())));
         }
-        watch.story.loss(shaped.loss.header());
+        if !shaped.loss.is_empty() || !watch.story.lost().is_empty() {
+            watch.story.loss(&shaped.loss.header());
+        }
         let as_sent = shaped.betas.as_deref() == self.betas.as_deref();
         let head = provider::head(&Parts {
             call: match self.which {

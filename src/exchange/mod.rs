@@ -41,7 +41,7 @@ use watch::Watch;
 /// Serves one request and leaves its record.
 pub fn exchange(gateway: &Gateway, call: &mut Call<'_>, which: Which) {
     let surface = if which == Which::Messages { "messages" } else { "count_tokens" };
-    let mut story = Story::begin(call, gateway.request_id(), surface);
+    let mut story = Story::begin(gateway.log.blank(), call, |out| gateway.write_request_id(out), surface);
     let running = gateway.running();
     if let Err(stop) = serve(gateway, &running, call, which, &mut story) {
         match stop {
@@ -76,25 +76,24 @@ fn serve(
     let session = session(&head, &ask);
     story.asked(&ask.model, ask.stream, session.as_deref(), body.len());
     let entry = govern::enter(&running.snapshot, &caller, Surface::Anthropic, Some(&ask.model))?;
-    let want = want(&ask, session.as_deref());
+    let cache_ttl = || if ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES };
+    let want = want(&ask, session.as_deref(), &cache_ttl);
     let mut plan = plan(gateway, running, call.home(), &entry, &want)?;
     let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
     let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
     let mut watch = Watch::new(call, story, gate);
     let mut kept = Kept::default();
-    let answered = loop {
+    loop {
         match plan.next(clock::now()) {
             Next::Try(candidate) => {
                 if ask_one(gateway, running, &asking, &mut watch, &mut plan, candidate, &mut kept)? {
-                    break Ok(());
+                    return Ok(());
                 }
             }
             Next::Wait(time) => watch.rest(time)?,
-            Next::Exhausted(told) => break answer::give_up(&mut watch, &plan, told, kept),
+            Next::Exhausted(told) => return answer::give_up(&mut watch, &plan, told, kept),
         }
-    };
-    watch.story.plan(&plan);
-    answered
+    }
 }
 
 /// Asks one provider, again after a repair, and passes its answer on; `false`: it failed and the next may be asked.
@@ -114,11 +113,13 @@ fn ask_one<'a>(
             Ok(Outcome::Failed(failed)) => failed,
             Ok(Outcome::Whole(whole)) => {
                 plan.succeeded(&candidate, clock::now());
-                answer::whole(watch, plan, &whole)?;
+                watch.story.plan(plan);
+                answer::whole(watch, &whole)?;
                 return Ok(true);
             }
             Ok(Outcome::Stream(committed)) => {
                 plan.succeeded(&candidate, clock::now());
+                watch.story.plan(plan);
                 // A probe is over once there is content: nobody waits for the end of this answer.
                 drop(candidate);
                 answer::stream(watch, plan, &gateway.upstreams, asking.asked, committed)?;
@@ -166,13 +167,13 @@ fn session<'a>(head: &'a Head, ask: &Ask<'a>) -> Option<Cow<'a, str>> {
     header("x-claude-code-session-id").or_else(|| ask.session()).or_else(|| header("x-pointsman-session"))
 }
 
-fn want<'a>(ask: &'a Ask<'_>, session: Option<&str>) -> Want<'a> {
+fn want<'a>(ask: &'a Ask<'_>, session: Option<&str>, cache_ttl: &'a dyn Fn() -> Duration) -> Want<'a> {
     Want {
         model: &ask.model,
         surface: Surface::Anthropic,
         session: session.map(route::session_hash),
         new_turn: session.is_some() && ask.new_turn(),
-        cache_ttl: if session.is_some() && ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES },
+        cache_ttl,
         input_bytes: ask.body.len(),
         context_needed: None,
         window: capability::window,

@@ -2,14 +2,14 @@
 //!
 //! Holds ids, names, counts and times; no secret and no content. Judges nothing.
 
-use std::sync::Arc;
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use crate::auth::Caller;
 use crate::clock;
 use crate::edge::Call;
 use crate::error::{Error, Failure};
-use crate::log::Record;
+use crate::log::{Record, Text};
 use crate::route::Plan;
 use crate::wire::Meter;
 
@@ -22,47 +22,52 @@ pub struct Story {
 }
 
 impl Story {
-    /// Begins with a request's head.
-    pub fn begin(call: &Call<'_>, id: String, surface: &'static str) -> Self {
+    /// Begins with a request's head, on an empty record.
+    pub fn begin(mut record: Box<Record>, call: &Call<'_>, id: impl FnOnce(&mut String), surface: &'static str) -> Self {
         let received = call.received();
-        let head = &call.head;
-        let own = |name: &str| head.get(name).map(str::to_owned);
-        let record = Record {
-            rid: id,
-            t_recv: clock::unix_micros().saturating_sub(clock::micros(received.elapsed())),
-            agent: own("x-claude-code-agent-id"),
-            tags: own("x-pointsman-tags"),
-            surface,
-            usage_src: "none",
-            ..Record::default()
-        };
-        Self { record: Box::new(record), received, whole: received }
+        record.t_recv = clock::unix_micros().saturating_sub(clock::micros(received.elapsed()));
+        record.surface = surface;
+        record.usage_src = "none";
+        record.write(Text::Rid, id);
+        for (which, name) in [(Text::Agent, "x-claude-code-agent-id"), (Text::Tags, "x-pointsman-tags")] {
+            if let Some(value) = call.head.get(name) {
+                record.set(which, value);
+            }
+        }
+        Self { record, received, whole: received }
     }
 
     /// Our id for the request.
     pub fn id(&self) -> &str {
-        &self.record.rid
+        self.record.get(Text::Rid)
     }
 
     /// Time since the request was received.
     pub fn elapsed(&self) -> Duration {
-        clock::now().saturating_duration_since(self.received)
+        self.at(clock::now())
+    }
+
+    /// The same at a moment.
+    pub fn at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received)
     }
 
     /// Who asks.
     pub fn caller(&mut self, caller: &Caller) {
-        let text = |s: &str| Arc::from(s);
-        self.record.key = text(caller.key());
-        self.record.team = caller.team().map(text);
-        self.record.customer = caller.customer().map(text);
-        self.record.owner = caller.owner().map(text);
+        self.record.set(Text::Key, caller.key());
+        let whose = [(Text::Team, caller.team()), (Text::Customer, caller.customer()), (Text::Owner, caller.owner())];
+        for (which, id) in whose {
+            if let Some(id) = id {
+                self.record.set(which, id);
+            }
+        }
     }
 
     /// What is asked: the body is whole.
     pub fn asked(&mut self, model: &str, stream: bool, session: Option<&str>, bytes: usize) {
-        model.clone_into(&mut self.record.asked);
+        self.record.set(Text::Asked, model);
+        self.record.set(Text::Session, session.unwrap_or_default());
         self.record.stream = stream;
-        self.record.session = session.map(str::to_owned);
         self.record.bytes_in = bytes as u64;
     }
 
@@ -74,7 +79,7 @@ impl Story {
     /// An attempt is about to be sent.
     pub fn sending(&mut self) {
         let now = clock::now();
-        self.record.d_up = clock::micros(now.saturating_duration_since(self.received)).max(1);
+        self.record.d_up = clock::micros(self.at(now)).max(1);
         if self.record.overhead_us == 0 {
             self.record.overhead_us = clock::micros(now.saturating_duration_since(self.whole)).max(1);
         }
@@ -100,28 +105,41 @@ impl Story {
 
     /// The id that the upstream gave its answer.
     pub fn upstream_id(&mut self, id: Option<&str>) {
-        self.record.upstream_rid = id.map(str::to_owned);
+        self.record.set(Text::UpstreamRid, id.unwrap_or_default());
     }
 
-    /// What was lost on the way to the upstream that is asked now.
-    pub fn loss(&mut self, loss: String) {
-        self.record.loss = (!loss.is_empty()).then_some(loss);
+    /// What was lost on the way to the upstream that is asked now; empty: nothing.
+    pub fn loss(&mut self, loss: &str) {
+        self.record.set(Text::Loss, loss);
     }
 
-    /// The names of what was lost; empty: nothing.
+    /// The names of what was lost.
     pub fn lost(&self) -> &str {
-        self.record.loss.as_deref().unwrap_or("")
+        self.record.get(Text::Loss)
     }
 
     /// How the request was routed so far.
     pub fn plan(&mut self, plan: &Plan<'_>) {
-        self.record.attempts = plan.attempts_text();
-        self.record.left_out = plan.left_out().iter().map(|l| format!("{}: {}", l.provider, l.reason)).collect();
-        if let Some(last) = plan.attempts().last() {
-            last.provider.id.clone_into(&mut self.record.provider);
-            self.record.credential = last.credential.map(|c| c.id.clone()).unwrap_or_default();
-            last.model.clone_into(&mut self.record.model);
+        self.record.write(Text::Attempts, |out| plan.write_attempts(out));
+        if !plan.left_out().is_empty() {
+            self.record.write(Text::LeftOut, |out| {
+                for (place, left) in plan.left_out().iter().enumerate() {
+                    let line = if place > 0 { "\n" } else { "" };
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "{line}{}: {}", left.provider, left.reason);
+                }
+            });
         }
+        if let Some(last) = plan.attempts().last() {
+            self.record.set(Text::Provider, &last.provider.id);
+            self.record.set(Text::Credential, last.credential.map_or("", |c| &c.id));
+            self.record.set(Text::Model, last.model);
+        }
+    }
+
+    /// The text of a column that [`Self::plan`] wrote.
+    pub fn told(&self, which: Text) -> &str {
+        self.record.get(which)
     }
 
     /// What the client got: its status and the bytes so far.
@@ -143,8 +161,8 @@ impl Story {
             (true, false) => "partial",
             (true, true) => "final",
         };
-        self.record.stop = meter.stop.as_ref().map(|stop| stop.word().to_owned());
-        self.record.answered = meter.model.as_deref().map(str::to_owned);
+        self.record.set(Text::Stop, meter.stop.as_ref().map_or("", |stop| stop.word()));
+        self.record.set(Text::Answered, meter.model.as_deref().unwrap_or_default());
     }
 
     /// A count_tokens answer.
@@ -156,17 +174,17 @@ impl Story {
     /// The request was refused.
     pub fn refused(&mut self, error: &Error) {
         self.record.status = error.kind.status();
-        self.record.err = Some(format!("{:?}", error.stage).to_ascii_lowercase());
+        self.record.set(Text::Err, error.stage.word());
     }
 
     /// The client was told of a provider's failure.
     pub fn failed(&mut self, failure: Failure) {
-        self.record.err = Some(failure.class.word().to_owned());
+        self.record.set(Text::Err, failure.class.word());
     }
 
     /// Who cut the answer.
     pub fn cut_by(&mut self, who: &'static str) {
-        self.record.cut_by = Some(who);
+        self.record.cut_by = who;
     }
 
     /// The record, now that everything is over.

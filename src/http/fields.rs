@@ -29,24 +29,24 @@ impl Fields {
         self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 
-    /// All fields, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.spans
-            .iter()
-            .map(|(name, value)| (std::str::from_utf8(self.slice(name)).unwrap_or(""), self.slice(value)))
+    /// All fields, in the order in which they came. A name is a token, so it is ASCII.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.spans.iter().map(|(name, value)| (self.slice(name), self.slice(value)))
     }
 
     /// The first field of that name, as text; one that is not UTF-8 counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.spans
-            .iter()
-            .find(|(span, _)| span.len() == name.len() && self.slice(span).eq_ignore_ascii_case(name.as_bytes()))
-            .and_then(|(_, value)| std::str::from_utf8(self.slice(value)).ok())
+        let (_, value) = self.spans.iter().find(|(span, _)| self.is(span, name))?;
+        std::str::from_utf8(self.slice(value)).ok()
     }
 
     /// Every value of fields of that name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.spans.iter().filter(move |(span, _)| self.is(span, name)).map(|(_, value)| self.slice(value))
+    }
+
+    fn is(&self, span: &Range<u32>, name: &str) -> bool {
+        span.len() == name.len() && self.slice(span).eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// Whether a comma-separated field of that name holds `token`, without case.
@@ -82,21 +82,37 @@ impl Lines {
         Self(Vec::with_capacity(512))
     }
 
+    /// No lines yet, behind what stands there.
+    pub fn behind(first: Vec<u8>) -> Self {
+        Self(first)
+    }
+
+    /// Adds a line with a field of a parsed head, which was checked when it was read.
+    pub fn push_parsed(&mut self, name: &[u8], value: &[u8]) {
+        self.0.reserve(name.len() + value.len() + 4);
+        self.0.extend_from_slice(name);
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
     /// Adds a line. A name or value that could break out of its line is left out.
     pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         if name.is_empty() || !name.bytes().all(is_token) || !value.iter().copied().all(is_value) {
             return;
         }
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        self.push_parsed(name.as_bytes(), value);
     }
 
     /// Adds a line with a number.
     pub fn push_number(&mut self, name: &str, value: u64) {
         self.push(name, Decimal::new(value).as_bytes());
+    }
+
+    /// The lines, and what they stand behind.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     /// The lines as they go out.

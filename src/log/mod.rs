@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 
-use crate::limits::RECORD_QUEUE;
+use crate::limits::{RECORD_QUEUE, SPENT_RECORDS};
 use crate::runtime::home;
 
-pub use record::Record;
+pub use record::{Record, Text};
 
 /// The workers' end of the queue.
 #[derive(Clone)]
 pub struct Queue {
     sender: Sender<Item>,
+    /// Records that were written, to be used again.
+    spent: Receiver<Box<Record>>,
     shared: Arc<Shared>,
 }
 
@@ -41,15 +43,21 @@ impl Queue {
     /// Starts the thread.
     pub fn start() -> Self {
         let (sender, receiver) = bounded(RECORD_QUEUE);
+        let (give_back, spent) = bounded(SPENT_RECORDS);
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        home::thread("log", move || drain(&receiver, &theirs));
-        Self { sender, shared }
+        home::thread("log", move || drain(&receiver, &give_back, &theirs));
+        Self { sender, spent, shared }
     }
 
     /// Whether access lines are written (`log.access`).
     pub fn set_access(&self, on: bool) {
         self.shared.access.store(on, Ordering::Relaxed);
+    }
+
+    /// An empty record.
+    pub fn blank(&self) -> Box<Record> {
+        self.spent.try_recv().unwrap_or_default()
     }
 
     /// Leaves a record.
@@ -84,7 +92,7 @@ impl Queue {
 
 /// A receiver that blocks for each message costs the sender a wake-up of 16 µs, so this one looks in every 50 ms while
 /// there is something to do, and blocks only after a second without.
-fn drain(items: &Receiver<Item>, shared: &Shared) {
+fn drain(items: &Receiver<Item>, spent: &Sender<Box<Record>>, shared: &Shared) {
     let mut lines = Vec::new();
     let mut told = 0;
     let mut busy = Instant::now();
@@ -97,9 +105,9 @@ fn drain(items: &Receiver<Item>, shared: &Shared) {
         match first {
             Ok(item) => {
                 busy = Instant::now();
-                write(item, shared, &mut lines);
+                write(item, spent, shared, &mut lines);
                 while let Ok(item) = items.try_recv() {
-                    write(item, shared, &mut lines);
+                    write(item, spent, shared, &mut lines);
                 }
                 put_out(&mut lines);
             }
@@ -114,22 +122,28 @@ fn drain(items: &Receiver<Item>, shared: &Shared) {
     }
 }
 
-fn write(item: Item, shared: &Shared, lines: &mut Vec<u8>) {
+fn write(item: Item, spent: &Sender<Box<Record>>, shared: &Shared, lines: &mut Vec<u8>) {
     match item {
-        Item::Record(record) if shared.access.load(Ordering::Relaxed) => {
-            if serde_json::to_writer(&mut *lines, &record).is_ok() {
-                lines.push(b'\n');
+        Item::Record(record) => {
+            if shared.access.load(Ordering::Relaxed) {
+                line(&record, lines);
             }
-            if lines.len() > BATCH_BYTES {
-                put_out(lines);
-            }
+            spent.try_send(record.emptied()).ok();
         }
-        Item::Record(_) => {}
         Item::Notice(level, text) => log::log!(level, "{text}"),
         Item::Flush(done) => {
             put_out(lines);
             done.send(()).ok();
         }
+    }
+}
+
+fn line(record: &Record, lines: &mut Vec<u8>) {
+    if serde_json::to_writer(&mut *lines, record).is_ok() {
+        lines.push(b'\n');
+    }
+    if lines.len() > BATCH_BYTES {
+        put_out(lines);
     }
 }
 

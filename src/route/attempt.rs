@@ -95,20 +95,26 @@ impl Attempt<'_> {
 /// The text of `x-pointsman-attempts`: `openai-primary:429, gemini-fallback:ok`.
 pub fn attempts_text(attempts: &[Attempt<'_>]) -> String {
     let mut text = String::with_capacity(attempts.len() * 24);
-    for attempt in attempts {
-        if !text.is_empty() {
+    write_attempts(attempts, &mut text);
+    text
+}
+
+/// The same, appended to a text.
+pub fn write_attempts(attempts: &[Attempt<'_>], text: &mut String) {
+    for (place, attempt) in attempts.iter().enumerate() {
+        if place > 0 {
             text.push_str(", ");
         }
         text.push_str(&attempt.provider.id);
-        // Writing to a string cannot fail.
-        let _ = match attempt.outcome {
-            Outcome::Open => write!(text, ":open"),
-            Outcome::Ok => write!(text, ":ok"),
-            Outcome::Failed(f) if f.status == 0 => write!(text, ":{}", f.class.word()),
-            Outcome::Failed(f) => write!(text, ":{}", f.status),
-        };
+        text.push(':');
+        match attempt.outcome {
+            Outcome::Open => text.push_str("open"),
+            Outcome::Ok => text.push_str("ok"),
+            Outcome::Failed(f) if f.status == 0 => text.push_str(f.class.word()),
+            // Writing to a string cannot fail.
+            Outcome::Failed(f) => drop(write!(text, "{}", f.status)),
+        }
     }
-    text
 }
 
 /// Nobody is left to ask.

@@ -23,6 +23,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why};
@@ -35,7 +36,7 @@ pub use table::Table;
 use crate::auth::Surface;
 
 /// What a request wants, as far as routing asks. From its head and the peek of its body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Want<'a> {
     /// The model as the client names it, with or without `[1m]`.
     pub model: &'a str,
@@ -45,14 +46,21 @@ pub struct Want<'a> {
     pub session: Option<u64>,
     /// A new turn of the user, not the middle of a tool loop: a moved session may return.
     pub new_turn: bool,
-    /// How long the prompt cache lives without use: 5 minutes, or 1 hour where the request says so.
-    pub cache_ttl: Duration,
+    /// How long the prompt cache lives without use: 5 minutes, or 1 hour where the request says so. Asked only for a
+    /// session that was answered away from home, because it takes a look through the whole body.
+    pub cache_ttl: &'a dyn Fn() -> Duration,
     /// Bytes of the body.
     pub input_bytes: usize,
     /// Tokens that the model's window must hold, if known.
     pub context_needed: Option<u64>,
     /// The context window of a model in tokens; `None` where it is not known.
     pub window: fn(&str) -> Option<u64>,
+}
+
+impl fmt::Debug for Want<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Want").field("model", &self.model).field("session", &self.session).finish_non_exhaustive()
+    }
 }
 
 /// A session's id as a number, the same on every worker and after every restart.

@@ -20,7 +20,7 @@
 use std::time::{Duration, Instant};
 
 use super::Want;
-use super::attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why, attempts_text};
+use super::attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why, attempts_text, write_attempts};
 use super::health::{Cause, Probe, Resting, Standing, millis, rested};
 use super::lineup::{LeftOut, Lineup, Reason, Slot, State, lineup, serves};
 use super::pins::{Asked, Pin, resolve};
@@ -234,6 +234,11 @@ impl<'a> Plan<'a> {
         attempts_text(&self.attempts)
     }
 
+    /// The same, appended to a text.
+    pub fn write_attempts(&self, out: &mut String) {
+        write_attempts(&self.attempts, out);
+    }
+
     /// Who is not asked or was skipped, with the reason.
     pub fn left_out(&self) -> &[LeftOut<'a>] {
         &self.left_out
@@ -357,7 +362,7 @@ impl<'a> Plan<'a> {
     fn remember(&self, home: Home, answered: u64, ms: u64) {
         let moves = self.table.registry.moves();
         if answered != home.tag {
-            let until = ms.saturating_add(millis(self.want.cache_ttl));
+            let until = ms.saturating_add(millis((self.want.cache_ttl)()));
             moves.moved(self.move_tag(home), answered, until);
         } else if !moves.is_empty() {
             moves.at_home(self.move_tag(home));

@@ -266,7 +266,7 @@ impl House {
             surface: ask.surface,
             session: ask.session.map(session_hash),
             new_turn: ask.new_turn,
-            cache_ttl: Duration::from_mins(5),
+            cache_ttl: &|| Duration::from_mins(5),
             input_bytes: 1000,
             context_needed: ask.tokens,
             window,

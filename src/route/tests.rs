@@ -906,7 +906,7 @@ mod laws {
                             surface: Surface::Anthropic,
                             session: Some(round % 64),
                             new_turn: true,
-                            cache_ttl: Duration::from_secs(5),
+                            cache_ttl: &|| Duration::from_secs(5),
                             input_bytes: 0,
                             context_needed: None,
                             window: |_| None,

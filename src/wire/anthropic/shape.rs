@@ -6,6 +6,8 @@
 //! spelling of numbers. Adds nothing that the client did not ask for in some form. Every change is named in [`Loss`],
 //! but for the model's name.
 
+use std::borrow::Cow;
+
 use super::capability::{self, Capability, Management, Sampling};
 use super::drops::Drops;
 use super::history::{self, Cut, History};
@@ -38,14 +40,18 @@ pub struct Shaped<'b> {
     /// The body.
     pub body: Spliced<'b>,
     /// The value of `anthropic-beta`; `None`: the header is not sent.
-    pub betas: Option<String>,
+    pub betas: Option<Cow<'b, str>>,
     /// What was changed.
     pub loss: Loss,
 }
 
 /// Shapes a request. `betas` are the client's `anthropic-beta` lines, joined with commas. An error is the client's: the
 /// model takes nothing of what the messages hold.
-pub fn shape<'b>(ask: &Ask<'b>, betas: Option<&str>, target: &Target<'_>) -> Result<Shaped<'b>, Error> {
+pub fn shape<'b>(ask: &Ask<'b>, betas: Option<&'b str>, target: &Target<'_>) -> Result<Shaped<'b>, Error> {
+    if needs_nothing(ask, target) {
+        let body = Edits::new().on(ask.body);
+        return Ok(Shaped { body, betas: betas.map(Cow::Borrowed), loss: Loss::default() });
+    }
     let mut shaper = Shaper::new(ask, betas, target);
     shaper.model();
     let room = shaper.output_limit();
@@ -59,6 +65,16 @@ pub fn shape<'b>(ask: &Ask<'b>, betas: Option<&str>, target: &Target<'_>) -> Res
     shaper.marks();
     shaper.messages()?;
     Ok(shaper.finish())
+}
+
+/// Whether a request goes out as it came: nearly all do.
+fn needs_nothing(ask: &Ask<'_>, target: &Target<'_>) -> bool {
+    ask.model == target.model
+        && target.repairs == 0
+        && !target.cut_thinking
+        && !target.context_1m
+        && target.limit.is_none_or(|most| ask.max_tokens.is_none_or(|asked| asked <= most))
+        && !history::is_sealed(ask)
 }
 
 /// A request on its way into shape.
@@ -433,7 +449,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
             large && capability::of(self.target.model).is_some_and(|model| model.beta_window.is_some());
         let added = (needs && !self.drops.takes_out(Beta::of(LARGE_CONTEXT))).then_some(LARGE_CONTEXT);
         let betas = self.drops.header(self.betas, added, &mut self.loss);
-        Shaped { body: self.edits.on(self.ask.body), betas, loss: self.loss }
+        Shaped { body: self.edits.on(self.ask.body), betas: betas.map(Cow::Owned), loss: self.loss }
     }
 }
 
@@ -527,7 +543,7 @@ mod tests {
         let shaped = shape(&ask, betas, target).expect(body);
         let body = String::from_utf8(shaped.body.to_vec()).expect(body);
         serde_json::from_str::<serde_json::Value>(&body).expect(&body);
-        Sent { body, betas: shaped.betas, loss: shaped.loss.header() }
+        Sent { body, betas: shaped.betas.map(Cow::into_owned), loss: shaped.loss.header() }
     }
 
     /// What comes of `members` when the model asked for is `asked` and the one sent is `sent`.

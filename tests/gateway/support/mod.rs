@@ -8,10 +8,10 @@ pub mod events;
 pub mod gateway;
 pub mod upstream;
 
-pub use client::{Answer, Client, Request, count_tokens, messages, raw};
+pub use client::{Client, count_tokens, messages, raw};
 pub use events::*;
 pub use gateway::{Gateway, gateway};
-pub use upstream::{Act, Seen, Upstream, upstream};
+pub use upstream::{Act, Upstream, upstream};
 
 use std::time::{Duration, Instant};
 
