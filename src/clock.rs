@@ -11,7 +11,9 @@ pub fn now() -> Instant {
 
 /// Microseconds since the Unix epoch, for records. A clock before 1970 counts as 0.
 pub fn unix_micros() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// A duration in whole microseconds, at most `u64::MAX`.

@@ -167,10 +167,7 @@ mod tests {
             .map(|at| (at, gate.silence(s(at), true)))
             .filter(|(_, step)| *step != Step::Hold)
             .collect();
-        assert_eq!(
-            steps,
-            [(30, Step::HeadAndPing), (40, Step::Ping), (50, Step::Ping), (60, Step::Ping)]
-        );
+        assert_eq!(steps, [(30, Step::HeadAndPing), (40, Step::Ping), (50, Step::Ping), (60, Step::Ping)]);
     }
 
     #[test]

@@ -95,7 +95,9 @@ impl Running {
         accounts
             .flat_map(|(account, origins)| account.providers.iter().zip(origins))
             .find_map(|(p, origin)| std::ptr::eq(p, provider).then_some(origin))
-            .ok_or_else(|| Error::new(Stage::Route, Kind::Internal, "the provider is of another configuration"))
+            .ok_or_else(|| {
+                Error::new(Stage::Route, Kind::Internal, "the provider is of another configuration")
+            })
     }
 }
 
@@ -203,14 +205,18 @@ impl Gateway {
         if !came_round {
             return Ok(());
         }
-        let message = "the request came round to this gateway again: a provider's `base_url` leads back to it";
+        let message =
+            "the request came round to this gateway again: a provider's `base_url` leads back to it";
         Err(Error::new(Stage::Route, Kind::Loop, message))
     }
 
     /// Tells the log of a failed attempt.
     pub fn tell_failure(&self, id: &str, provider: &Provider, failed: &Failed) {
         let Failed { failure, detail, .. } = failed;
-        self.log.notice(log::Level::Info, format!("{id} {}: {} ({detail})", provider.stable, failure.class.word()));
+        self.log.notice(
+            log::Level::Info,
+            format!("{id} {}: {} ({detail})", provider.stable, failure.class.word()),
+        );
     }
 
     fn serve_own(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
@@ -282,7 +288,10 @@ impl Service for Gateway {
     fn panicked(&self, call: &mut Call<'_>) {
         let id = self.request_id();
         let place = PANICKED_AT.take().unwrap_or_default();
-        self.log.notice(log::Level::Error, format!("{id} panicked {place}: this request ended, the others go on"));
+        self.log.notice(
+            log::Level::Error,
+            format!("{id} panicked {place}: this request ended, the others go on"),
+        );
         let surface = match route(call.head.method, call.head.path()) {
             Route::To(surface, _) | Route::WrongMethod(surface, _) | Route::Unknown(surface) => surface,
         };
@@ -325,4 +334,3 @@ fn not_offered(path: &str) -> Error {
 
 /// Of a path in a message.
 const LONGEST_PATH: usize = 120;
-

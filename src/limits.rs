@@ -15,11 +15,11 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest silence while a body is expected; each byte that comes starts it anew.
 pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Longest time for a whole body: 32 MiB at a slow 1 Mbit/s uplink.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(300);
+pub const BODY_DEADLINE: Duration = Duration::from_mins(5);
 /// An idle keep-alive connection is closed after this long; longer than the 60 s of usual client pools.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(120);
+pub const KEEP_ALIVE: Duration = Duration::from_mins(2);
 /// Longest time a client may leave our bytes unread before it counts as gone.
-pub const CLIENT_STALL: Duration = Duration::from_secs(120);
+pub const CLIENT_STALL: Duration = Duration::from_mins(2);
 /// Largest line of a chunk's size, extensions included.
 pub const MAX_CHUNK_LINE: usize = 4096;
 
@@ -61,7 +61,7 @@ pub const DNS_TTL: Duration = Duration::from_secs(30);
 // ---- Routing ----
 
 /// Longest rest that a provider may ask for.
-pub const MAX_REST: Duration = Duration::from_secs(600);
+pub const MAX_REST: Duration = Duration::from_mins(10);
 /// Sessions remembered as moved; an older one is overwritten.
 pub const MOVED_SESSIONS: usize = 4096;
 

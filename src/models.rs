@@ -1,4 +1,4 @@
-//! The list of models that a caller may ask for, in Anthropic's and in OpenAI's shape.
+//! The list of models that a caller may ask for, in Anthropic's and in `OpenAI`'s shape.
 //!
 //! What the configuration names: aliases, the providers' models, and where a provider takes the client's name as it is,
 //! the Claude models that are known here. Asks no provider.
@@ -39,7 +39,8 @@ pub fn offered(snapshot: &Snapshot, caller: &Caller) -> Vec<Offered> {
             Models::AsAsked => capability::known().for_each(|id| add(id, &provider.id)),
             Models::One(model) => add(model, &provider.id),
             Models::Map(map) => {
-                let exact = map.iter().map(|(pattern, _)| pattern.as_str()).filter(|name| !name.contains('*'));
+                let exact =
+                    map.iter().map(|(pattern, _)| pattern.as_str()).filter(|name| !name.contains('*'));
                 exact.for_each(|id| add(id, &provider.id));
             }
         }
@@ -54,7 +55,9 @@ pub fn page(list: &[Offered], query: &str, anthropic: bool) -> Result<String, Er
     }
     let limit = match parameter(query, "limit") {
         None => USUAL_PAGE,
-        Some(text) => text.parse().ok().filter(|n| (1..=LARGEST_PAGE).contains(n)).ok_or_else(|| wrong_limit(text))?,
+        Some(text) => {
+            text.parse().ok().filter(|n| (1..=LARGEST_PAGE).contains(n)).ok_or_else(|| wrong_limit(text))?
+        }
     };
     let at = |name| parameter(query, name).and_then(|id| list.iter().position(|m| m.id == id));
     let from = at("after_id").map_or(0, |i| i + 1);
@@ -91,7 +94,10 @@ fn openai(model: &Offered) -> Value {
 }
 
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find_map(|(n, value)| (n == name).then_some(value))
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(n, value)| (n == name).then_some(value))
 }
 
 fn wrong_limit(text: &str) -> Error {
@@ -115,7 +121,8 @@ mod tests {
 
     fn ids(body: &str) -> (String, bool) {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
-        let ids: Vec<&str> = body["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
+        let ids: Vec<&str> =
+            body["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
         (ids.join(""), body["has_more"].as_bool().unwrap())
     }
 

@@ -12,9 +12,9 @@ use crate::limits::{GATE_BYTES, MAX_REPLY};
 use crate::runtime::Home;
 use crate::runtime::buffer::SMALL;
 use crate::upstream::{Answer, Read, Trouble};
+use crate::wire::Meter;
 use crate::wire::anthropic::stream::Ending;
 use crate::wire::anthropic::{Heard, StreamReader};
-use crate::wire::Meter;
 
 /// An upstream's event stream while it is read.
 pub struct Stream {
@@ -44,7 +44,16 @@ pub enum Came {
 impl Stream {
     /// The stream of an answer whose head was read.
     pub fn new(answer: Answer, home: &'static Home) -> Self {
-        Self { answer, reader: StreamReader::new(), home, bytes: Vec::new(), whole: 0, inside: false, model_at: None, ended: false }
+        Self {
+            answer,
+            reader: StreamReader::new(),
+            home,
+            bytes: Vec::new(),
+            whole: 0,
+            inside: false,
+            model_at: None,
+            ended: false,
+        }
     }
 
     /// Reads on, waiting one tick at most. What was lent before is used up.

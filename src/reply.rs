@@ -123,4 +123,5 @@ fn id_name(surface: Surface) -> &'static str {
 
 const JSON: &str = "application/json";
 /// An upstream's lines that reach the client.
-const CROSSING: [&str; 5] = ["content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"];
+const CROSSING: [&str; 5] =
+    ["content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"];

@@ -156,7 +156,6 @@ struct Exception {
 const EXCEPTIONS: &[Exception] = &[
     Exception { module: "cli::serve", what: &["std::thread::sleep"], reason: "the thread that watches the file, a plain one" },
     Exception { module: "log", what: &["std::thread::sleep"], reason: "the log's own thread drains every 50 ms instead of being woken for each record" },
-    Exception { module: "log", what: &[".send("], reason: "the log's own thread answers who waits for the flush; nothing of a request waits there" },
     Exception { module: "edge::acceptor", what: &["std::thread::sleep"], reason: "the accepting thread, a plain one, when descriptors have run out" },
     Exception { module: "edge::acceptor", what: &["rustix::net"], reason: "opens and closes the listener, which std cannot with this backlog; no connection's socket" },
     Exception { module: "gateway", what: &["thread_local"], reason: "the panic hook leaves the place of the panic; read where it is caught, with no wait between" },

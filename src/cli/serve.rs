@@ -35,7 +35,7 @@ use crate::runtime::{home, start};
 /// What `pointsman serve` takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Configuration file; absent: $POINTSMAN_CONFIG, ./pointsman.yaml, the user's, the machine's, else the environment
+    /// Configuration file; absent: `$POINTSMAN_CONFIG`, ./pointsman.yaml, the user's, the machine's, else the environment
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address and port to listen on, instead of `server.listen`
@@ -54,7 +54,12 @@ pub struct Options {
 
 /// Runs the gateway until a signal ends it.
 pub fn run(options: &Options) -> ExitCode {
-    if let Err(error) = simple_logger::SimpleLogger::new().with_level(options.log_level).with_module_level("may", log::LevelFilter::Warn).with_utc_timestamps().init() {
+    if let Err(error) = simple_logger::SimpleLogger::new()
+        .with_level(options.log_level)
+        .with_module_level("may", log::LevelFilter::Warn)
+        .with_utc_timestamps()
+        .init()
+    {
         return failed(error);
     }
     let (snapshot, passed_over) = match first_load(options) {
@@ -263,7 +268,8 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
     };
     let mut text = format!("pointsman {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&describe(snapshot));
-    let mocked = snapshot.accounts.iter().flat_map(|a| &a.providers).any(|p| p.kind == Kind::Mock && p.enabled);
+    let mocked =
+        snapshot.accounts.iter().flat_map(|a| &a.providers).any(|p| p.kind == Kind::Mock && p.enabled);
     if mocked {
         text.push_str("note: the bundled mock is a provider here: it plays a model, and nothing it says comes from one\n");
     }
@@ -278,7 +284,9 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            format!("cannot listen on {address}: another program does; use --listen or server.listen for another port")
+            format!(
+                "cannot listen on {address}: another program does; use --listen or server.listen for another port"
+            )
         }
         _ => format!("cannot listen on {address}: {error}"),
     }

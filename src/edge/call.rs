@@ -131,9 +131,9 @@ impl<'c> Call<'c> {
     fn chunked(&mut self, max: usize) -> Result<Vec<u8>, Error> {
         let (mut decoder, mut body, mut watch) = (Chunked::default(), Vec::new(), Watch::new());
         loop {
-            let used = decoder
-                .decode(self.conn.window.rest(), &mut body)
-                .map_err(|bad| Error::new(Stage::Edge, Kind::BadRequest, format!("the body is malformed: {}", bad.0)))?;
+            let used = decoder.decode(self.conn.window.rest(), &mut body).map_err(|bad| {
+                Error::new(Stage::Edge, Kind::BadRequest, format!("the body is malformed: {}", bad.0))
+            })?;
             self.conn.window.consume(used);
             if body.len() > max {
                 return Err(too_large(max));
@@ -244,7 +244,7 @@ impl<'c> Call<'c> {
         head.extend_from_slice(status::phrase(status).as_bytes());
         head.extend_from_slice(b"\r\n");
         head.extend_from_slice(lines.as_bytes());
-        if !self.keep || (self.head.old && self.keep) {
+        if !self.keep || self.head.old {
             let word: &[u8] = if self.keep { b"keep-alive" } else { b"close" };
             head.extend_from_slice(b"connection: ");
             head.extend_from_slice(word);

@@ -35,9 +35,9 @@ fn is_own(name: &str, allowed: &[String]) -> bool {
         || name.eq_ignore_ascii_case("localhost")
         || name.to_ascii_lowercase().ends_with(".localhost")
         || single_label
-        || allowed.iter().any(|entry| {
-            entry.eq_ignore_ascii_case(name) || without_port(entry).eq_ignore_ascii_case(name)
-        })
+        || allowed
+            .iter()
+            .any(|entry| entry.eq_ignore_ascii_case(name) || without_port(entry).eq_ignore_ascii_case(name))
 }
 
 /// A page of this very server carries an origin whose authority equals the `Host`.

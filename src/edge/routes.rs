@@ -10,7 +10,7 @@ use super::head::Method;
 pub enum Surface {
     /// Anthropic Messages.
     Anthropic,
-    /// OpenAI Chat, Responses, embeddings.
+    /// `OpenAI` Chat, Responses, embeddings.
     OpenAi,
     /// Gemini.
     Gemini,
@@ -72,7 +72,8 @@ pub enum Route<'p> {
 pub fn route(method: Method, path: &str) -> Route<'_> {
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
     let Some((surface, methods, endpoint)) = find(path) else { return Route::Unknown(surface_of(path)) };
-    let hello = method == Method::Head && matches!(path, "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello");
+    let hello = method == Method::Head
+        && matches!(path, "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello");
     let allowed = match method {
         Method::Get => methods.contains("GET"),
         Method::Post => methods.contains("POST"),
@@ -80,13 +81,19 @@ pub fn route(method: Method, path: &str) -> Route<'_> {
         Method::Delete => methods.contains("DELETE"),
         Method::Options | Method::Other => false,
     };
-    if allowed || methods == ANY { Route::To(surface, endpoint) } else { Route::WrongMethod(surface, methods) }
+    if allowed || methods == ANY {
+        Route::To(surface, endpoint)
+    } else {
+        Route::WrongMethod(surface, methods)
+    }
 }
 
 fn find(path: &str) -> Option<(Surface, &'static str, Endpoint<'_>)> {
     use Surface::{Anthropic, OpenAi, Own};
     let found = match path {
-        "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello" => (Anthropic, "GET, HEAD", Endpoint::Hello),
+        "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello" => {
+            (Anthropic, "GET, HEAD", Endpoint::Hello)
+        }
         "/anthropic/v1/messages" | "/v1/messages" => (Anthropic, "POST", Endpoint::Messages),
         "/anthropic/v1/messages/count_tokens" | "/v1/messages/count_tokens" => {
             (Anthropic, "POST", Endpoint::CountTokens)

@@ -3,7 +3,7 @@
 //! Chooses no provider. A stream that breaks after its first content ends with an error event, never with an ending that
 //! looks clean.
 
-use super::attempt::{Said, Stop, Whole};
+use super::attempt::{Said, Stop};
 use super::watch::{Over, Patience, Watch};
 use crate::clock;
 use crate::edge::Gone;
@@ -51,7 +51,7 @@ fn lines(watch: &Watch<'_, '_>, upstream: &Fields) -> Lines {
 }
 
 /// Answers whole.
-pub fn whole(watch: &mut Watch<'_, '_>, whole: &Whole) -> Result<(), Stop> {
+pub fn whole(watch: &mut Watch<'_, '_>, whole: &Said) -> Result<(), Stop> {
     let lines = lines(watch, &whole.fields);
     watch.story.answered(whole.status, whole.body.len());
     watch.call.reply(whole.status, &lines, &whole.body).map_err(gone)
@@ -63,7 +63,7 @@ pub fn stream(
     plan: &Plan<'_>,
     upstreams: &Upstreams,
     asked: &str,
-    mut committed: Committed,
+    mut committed: Box<Committed>,
 ) -> Result<(), Stop> {
     if committed.head {
         let lines = lines(watch, committed.stream.fields());
@@ -172,7 +172,8 @@ fn finish(watch: &mut Watch<'_, '_>, last: &[u8], ending: Ending) -> Result<End,
 
 /// Ends a stream that broke in the middle, with an event that says so.
 fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Class) -> Result<(), Stop> {
-    let message = format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
+    let message =
+        format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
     let event = fault::event(&Error::new(Stage::Relay, Kind::BadGateway, message), watch.story.id());
     if !stream.between() {
         // The rest of an event that will never be whole is closed first, so that the next one is read by itself.
@@ -182,7 +183,12 @@ fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Cla
 }
 
 /// Nobody is left: tells the client what the provider said, or what happened.
-pub fn give_up(watch: &mut Watch<'_, '_>, plan: &Plan<'_>, told: Exhausted, mut kept: Kept) -> Result<(), Stop> {
+pub fn give_up(
+    watch: &mut Watch<'_, '_>,
+    plan: &Plan<'_>,
+    told: Exhausted,
+    mut kept: Kept,
+) -> Result<(), Stop> {
     watch.story.plan(plan);
     if let Some(failure) = told.tell.and_then(|at| plan.attempts().get(at)).and_then(Attempt::failure) {
         watch.story.failed(failure);

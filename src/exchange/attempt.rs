@@ -20,10 +20,9 @@ use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
 use crate::upstream::provider::anthropic::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
+use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::stream::Ending;
 use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, fault, reply, shape};
-use crate::wire::anthropic::repair::Repair;
-use crate::wire::frame;
 
 /// What every attempt of one request is made of.
 pub struct Asking<'a> {
@@ -48,21 +47,11 @@ pub struct Asking<'a> {
 /// How an attempt ended, as far as the client is not yet told.
 pub enum Outcome {
     /// A stream showed content, or its end: it is committed.
-    Stream(Committed),
+    Stream(Box<Committed>),
     /// A whole answer.
-    Whole(Whole),
+    Whole(Said),
     /// It may be replaced.
     Failed(Failed),
-}
-
-/// A whole answer, as it goes to the client.
-pub struct Whole {
-    /// The upstream's status, a 2xx.
-    pub status: u16,
-    /// The upstream's fields.
-    pub fields: Fields,
-    /// The body, with the model's name put back.
-    pub body: Vec<u8>,
 }
 
 /// A failed attempt.
@@ -77,13 +66,13 @@ pub struct Failed {
     pub said: Option<Said>,
 }
 
-/// An upstream's error answer.
+/// What an upstream said whole, as it goes to the client.
 pub struct Said {
     /// The status that the client is told.
     pub status: u16,
     /// The upstream's fields.
     pub fields: Fields,
-    /// Byte for byte.
+    /// Byte for byte, but for the model's name of an answer.
     pub body: Vec<u8>,
 }
 
@@ -122,7 +111,7 @@ impl<'a> Asking<'a> {
     }
 
     /// Whether a repair was already made for this attempt: if it is asked for again, it does not help.
-    pub fn was_repaired(&self, candidate: &Candidate<'_>, repair: Repair, cut_thinking: bool) -> bool {
+    pub fn was_repaired(candidate: &Candidate<'_>, repair: Repair, cut_thinking: bool) -> bool {
         match repair {
             Repair::CutThinking => cut_thinking,
             Repair::DropField(_) => candidate.repairs & repair.bit() != 0,
@@ -203,19 +192,28 @@ impl<'a> Asking<'a> {
                 io::Error::from(io::ErrorKind::TimedOut)
             })
         };
-        let sent = self.upstreams.send(home, origin, request, patience.connect_by(), &mut || patience.sent(), &mut on_tick);
+        let sent = self.upstreams.send(
+            home,
+            origin,
+            request,
+            patience.connect_by(),
+            &mut || patience.sent(),
+            &mut on_tick,
+        );
         match (sent, over) {
             (Ok(answer), _) => Ok(Ok(answer)),
             (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+            (Err(_), Some(Over::Late(class))) => {
+                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
+            }
             (Err(trouble), None) => Ok(Err(trouble.into())),
         }
     }
 
     /// A whole answer, or one that should have been a stream.
     fn whole(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
-        let (status, fields, body) = match self.read(watch, answer, patience, MAX_REPLY)? {
-            Ok(read) => read,
+        let Said { status, fields, body } = match self.read(watch, answer, patience, MAX_REPLY)? {
+            Ok(said) => said,
             Err(failed) => return Ok(Outcome::Failed(failed)),
         };
         let unreadable = || {
@@ -225,13 +223,15 @@ impl<'a> Asking<'a> {
         if self.which == Which::CountTokens {
             let Some(tokens) = reply::counted(&body) else { return Ok(unreadable()) };
             watch.story.counted(tokens);
-            return Ok(Outcome::Whole(Whole { status, fields, body }));
+            return Ok(Outcome::Whole(Said { status, fields, body }));
         }
         let Some(reply) = Reply::read(&body) else { return Ok(unreadable()) };
         if let Some(told) = &reply.meter.error {
             let failure = told.failure;
-            let said = Some(Said { status: failure.status, fields, body: body.clone() });
-            return Ok(Outcome::Failed(Failed { failure, detail: told.kind.to_string(), repair: None, said }));
+            let detail = told.kind.to_string();
+            let said =
+                fault::relayed(&failure).then(|| Said { status: failure.status, fields, body: body.clone() });
+            return Ok(Outcome::Failed(Failed { failure, detail, repair: None, said }));
         }
         if self.ask.stream {
             return Ok(unreadable());
@@ -239,18 +239,23 @@ impl<'a> Asking<'a> {
         watch.story.meter(&reply.meter, true);
         let named = reply.named(self.asked);
         let named = if named.is_verbatim() { None } else { Some(named.to_vec()) };
-        Ok(Outcome::Whole(Whole { status, fields, body: named.unwrap_or(body) }))
+        Ok(Outcome::Whole(Said { status, fields, body: named.unwrap_or(body) }))
     }
 
     /// A status that is no success: what it means, and what of it may be told.
-    fn refusal(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
-        let (status, fields, body) = match self.read(watch, answer, patience, MAX_ERROR_BODY)? {
-            Ok(read) => read,
+    fn refusal(
+        &self,
+        watch: &mut Watch<'_, '_>,
+        answer: Answer,
+        patience: &Patience,
+    ) -> Result<Outcome, Stop> {
+        let Said { status, fields, body } = match self.read(watch, answer, patience, MAX_ERROR_BODY)? {
+            Ok(said) => said,
             Err(failed) => return Ok(Outcome::Failed(failed)),
         };
         let after = fault::retry_after(|name| fields.get(name), clock::unix_seconds());
         let verdict = fault::verdict(status, after, &body);
-        let said = fault::relayed(&verdict).then(|| {
+        let said = fault::relayed(&verdict.failure).then(|| {
             let passed = fault::passed_on(&verdict, &body, watch.story.id()).into_owned();
             Said { status, fields, body: passed }
         });
@@ -264,7 +269,7 @@ impl<'a> Asking<'a> {
         mut answer: Answer,
         patience: &Patience,
         max: usize,
-    ) -> Result<Result<(u16, Fields, Vec<u8>), Failed>, Stop> {
+    ) -> Result<Result<Said, Failed>, Stop> {
         let mut over = None;
         let body = collect(&mut answer, max, &mut || {
             watch.tick(patience, true).map_err(|why| {
@@ -277,10 +282,12 @@ impl<'a> Asking<'a> {
                 let fields = std::mem::take(&mut answer.fields);
                 let status = answer.status;
                 self.upstreams.done(answer);
-                Ok(Ok((status, fields, body)))
+                Ok(Ok(Said { status, fields, body }))
             }
             (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+            (Err(_), Some(Over::Late(class))) => {
+                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
+            }
             (Err(trouble), None) => Ok(Err(trouble.into())),
         }
     }
@@ -317,7 +324,7 @@ fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> 
                 if let Step::Commit { head } = step {
                     watch.story.content();
                     patience.committed();
-                    return Ok(Outcome::Stream(Committed { stream, patience, head }));
+                    return Ok(Outcome::Stream(Box::new(Committed { stream, patience, head })));
                 }
             }
             Came::End(ending) => return Ok(Outcome::Failed(early_end(&stream, watch, ending))),
@@ -329,14 +336,13 @@ fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> 
 fn fault_in(stream: &Stream, held: &[u8], failure: Failure) -> Failed {
     let kind = stream.meter().error.as_ref().map_or("error", |told| &told.kind);
     let detail = format!("{kind} inside the stream");
-    let mut body = Vec::new();
-    frame::Sse::new().push(held, |event| {
-        if memchr::memmem::find(event.data, b"\"error\"").is_some() {
-            body = event.data.to_vec();
-        }
+    let body = || fault::body_in(held);
+    let said = fault::relayed(&failure).then(|| Said {
+        status: failure.status,
+        fields: Fields::default(),
+        body: body(),
     });
-    let said = Said { status: failure.status, fields: Fields::default(), body };
-    Failed { failure, detail, repair: None, said: Some(said) }
+    Failed { failure, detail, repair: None, said }
 }
 
 /// The connection ended before any content.
@@ -345,7 +351,9 @@ fn early_end(stream: &Stream, watch: &Watch<'_, '_>, ending: Ending) -> Failed {
     match ending {
         Ending::Told(failure) => fault_in(stream, held, failure),
         Ending::Empty => Failed::silent(Failure::silent(Class::Unreadable), "a stream without an event"),
-        Ending::Whole | Ending::Cut => Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content"),
+        Ending::Whole | Ending::Cut => {
+            Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content")
+        }
     }
 }
 

@@ -137,7 +137,7 @@ fn ask_one<'a>(
         let Failed { failure, repair, said, .. } = failed;
         kept.keep(plan.attempts().len().saturating_sub(1), said);
         let now = clock::now();
-        let repair = repair.filter(|r| !asking.was_repaired(&candidate, *r, cut_thinking));
+        let repair = repair.filter(|r| !Asking::was_repaired(&candidate, *r, cut_thinking));
         let Some(repair) = repair else {
             plan.failed(&candidate, &failure, now);
             return Ok(false);
@@ -181,5 +181,5 @@ fn want<'a>(ask: &'a Ask<'_>, session: Option<&str>, cache_ttl: &'a dyn Fn() -> 
 }
 
 /// How long an upstream's prompt cache lives without use, by default and with `"ttl": "1h"`.
-const FIVE_MINUTES: Duration = Duration::from_secs(300);
-const AN_HOUR: Duration = Duration::from_secs(3600);
+const FIVE_MINUTES: Duration = Duration::from_mins(5);
+const AN_HOUR: Duration = Duration::from_hours(1);

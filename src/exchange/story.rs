@@ -23,7 +23,12 @@ pub struct Story {
 
 impl Story {
     /// Begins with a request's head, on an empty record.
-    pub fn begin(mut record: Box<Record>, call: &Call<'_>, id: impl FnOnce(&mut String), surface: &'static str) -> Self {
+    pub fn begin(
+        mut record: Box<Record>,
+        call: &Call<'_>,
+        id: impl FnOnce(&mut String),
+        surface: &'static str,
+    ) -> Self {
         let received = call.received();
         record.t_recv = clock::unix_micros().saturating_sub(clock::micros(received.elapsed()));
         record.surface = surface;
@@ -55,7 +60,8 @@ impl Story {
     /// Who asks.
     pub fn caller(&mut self, caller: &Caller) {
         self.record.set(Text::Key, caller.key());
-        let whose = [(Text::Team, caller.team()), (Text::Customer, caller.customer()), (Text::Owner, caller.owner())];
+        let whose =
+            [(Text::Team, caller.team()), (Text::Customer, caller.customer()), (Text::Owner, caller.owner())];
         for (which, id) in whose {
             if let Some(id) = id {
                 self.record.set(which, id);
@@ -165,7 +171,7 @@ impl Story {
         self.record.set(Text::Answered, meter.model.as_deref().unwrap_or_default());
     }
 
-    /// A count_tokens answer.
+    /// A `count_tokens` answer.
     pub fn counted(&mut self, tokens: u64) {
         self.record.usage.input = tokens;
         self.record.usage_src = "final";

@@ -93,7 +93,11 @@ impl Chunked {
 /// The line at the beginning of `rest`, without its CRLF; `None`: it is not whole yet.
 fn line(rest: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     let Some(end) = memchr::memchr(b'\n', rest) else {
-        return if rest.len() > MAX_CHUNK_LINE { Err(Malformed("a chunk's line is too long")) } else { Ok(None) };
+        return if rest.len() > MAX_CHUNK_LINE {
+            Err(Malformed("a chunk's line is too long"))
+        } else {
+            Ok(None)
+        };
     };
     match rest[..end].split_last() {
         Some((b'\r', line)) if !line.contains(&b'\r') && line.len() <= MAX_CHUNK_LINE => Ok(Some(line)),

@@ -92,6 +92,7 @@ impl Queue {
 
 /// A receiver that blocks for each message costs the sender a wake-up of 16 µs, so this one looks in every 50 ms while
 /// there is something to do, and blocks only after a second without.
+#[allow(clippy::disallowed_methods)] // A plain thread, not a coroutine.
 fn drain(items: &Receiver<Item>, spent: &Sender<Box<Record>>, shared: &Shared) {
     let mut lines = Vec::new();
     let mut told = 0;
@@ -133,7 +134,7 @@ fn write(item: Item, spent: &Sender<Box<Record>>, shared: &Shared, lines: &mut V
         Item::Notice(level, text) => log::log!(level, "{text}"),
         Item::Flush(done) => {
             put_out(lines);
-            done.send(()).ok();
+            done.try_send(()).ok();
         }
     }
 }

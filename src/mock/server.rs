@@ -99,7 +99,9 @@ impl Service for Server {
             let headers: Vec<(&str, &str)> = head
                 .fields
                 .iter()
-                .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
+                })
                 .collect();
             self.mock.answer(&Request {
                 method: method_name(head.method),

@@ -59,7 +59,10 @@ pub struct Want<'a> {
 
 impl fmt::Debug for Want<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Want").field("model", &self.model).field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Want")
+            .field("model", &self.model)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 

@@ -217,9 +217,9 @@ fn take(framing: &mut Framing, window: &mut Window, out: &mut Vec<u8>) -> Result
             }
         }
         Framing::Chunked(decoder) => {
-            let used = decoder
-                .decode(window.rest(), out)
-                .map_err(|bad| Trouble::new(Class::Unreadable, format!("the answer is malformed: {}", bad.0)))?;
+            let used = decoder.decode(window.rest(), out).map_err(|bad| {
+                Trouble::new(Class::Unreadable, format!("the answer is malformed: {}", bad.0))
+            })?;
             window.consume(used);
             if !decoder.is_done() {
                 return Ok(false);

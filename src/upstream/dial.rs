@@ -58,8 +58,10 @@ fn steps(
         return Ok(Line::Plain(socket));
     }
     let config = origin.trust.config(home, deadline).map_err(|detail| Trouble::new(Class::Tls, detail))?;
-    let name = ServerName::try_from(base.host.clone()).map_err(|e| Trouble::new(Class::Tls, e))?;
-    let session = rustls::ClientConnection::new(config, name).map_err(|e| Trouble::new(Class::Tls, e))?;
+    let name =
+        ServerName::try_from(base.host.clone()).map_err(|e| Trouble::new(Class::Tls, e.to_string()))?;
+    let session =
+        rustls::ClientConnection::new(config, name).map_err(|e| Trouble::new(Class::Tls, e.to_string()))?;
     Line::secure(socket, session.into(), TICK, on_tick)
         .map_err(|error| Trouble::new(Class::Tls, format!("TLS with {}: {}", base.host, describe(&error))))
 }
@@ -119,7 +121,9 @@ fn tunnel(
     port: u16,
     on_tick: OnTick<'_>,
 ) -> Result<Socket, Trouble> {
-    let refused = |detail: String| Trouble::new(Class::Connect, format!("proxy {}:{}: {detail}", proxy.host, proxy.port));
+    let refused = |detail: String| {
+        Trouble::new(Class::Connect, format!("proxy {}:{}: {detail}", proxy.host, proxy.port))
+    };
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n");
     if let Some(authorization) = &proxy.authorization {
@@ -130,7 +134,8 @@ fn tunnel(
     request.push_str("\r\n");
     let mut window = Window::new(socket.home());
     let mut line = Line::Plain(socket);
-    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick).map_err(|e| refused(describe(&e)))?;
+    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick)
+        .map_err(|e| refused(describe(&e)))?;
     loop {
         if let Some(end) = memchr::memmem::find(window.rest(), b"\r\n\r\n") {
             let status = window.rest().get(9..12).unwrap_or_default();
@@ -149,7 +154,9 @@ fn tunnel(
         match line.fill(&mut window, TICK) {
             Ok(0) => return Err(refused("closed the connection".to_owned())),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick().map_err(|e| refused(describe(&e)))?,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                on_tick().map_err(|e| refused(describe(&e)))?;
+            }
             Err(error) => return Err(refused(describe(&error))),
         }
     }

@@ -49,8 +49,8 @@ pub struct Trouble {
 
 impl Trouble {
     /// A failure without an answer.
-    pub fn new(class: Class, detail: impl ToString) -> Self {
-        Self { failure: Failure::silent(class), detail: detail.to_string() }
+    pub fn new(class: Class, detail: impl Into<String>) -> Self {
+        Self { failure: Failure::silent(class), detail: detail.into() }
     }
 }
 
@@ -77,7 +77,12 @@ impl Default for Upstreams {
 
 impl Upstreams {
     /// The origin of these parts: the one that is already known, or a new one. For loading a configuration.
-    pub fn origin(&self, base: &Base, proxy: Option<&Proxy>, ca_file: Option<&std::path::Path>) -> Arc<Origin> {
+    pub fn origin(
+        &self,
+        base: &Base,
+        proxy: Option<&Proxy>,
+        ca_file: Option<&std::path::Path>,
+    ) -> Arc<Origin> {
         let key = format!("{base:?} {:?} {ca_file:?}", proxy.map(|p| (&p.host, p.port)));
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let next = origins.len() as u64;
@@ -172,7 +177,9 @@ fn exchange_heads(
     let mut answer = Answer::new(line, Arc::clone(origin), written.is_ok());
     answer.read_head(on_tick).map_err(|trouble| {
         let trouble = match written {
-            Err(error) if trouble.failure.class == Class::Reset => Trouble::new(Class::Reset, describe(&error)),
+            Err(error) if trouble.failure.class == Class::Reset => {
+                Trouble::new(Class::Reset, describe(&error))
+            }
             _ => trouble,
         };
         Early { stale: reused && trouble.failure.class == Class::Reset && answer.is_untouched(), trouble }

@@ -48,7 +48,10 @@ fn lookup(host: String) -> impl FnOnce() -> Result<Vec<IpAddr>, String> + Send +
     move || {
         let found = (host.as_str(), 0).to_socket_addrs().map_err(|error| {
             let text = error.to_string();
-            format!("the name {host} was not found: {}", text.trim_start_matches("failed to lookup address information: "))
+            format!(
+                "the name {host} was not found: {}",
+                text.trim_start_matches("failed to lookup address information: ")
+            )
         })?;
         let mut addresses: Vec<IpAddr> = Vec::new();
         for address in found.map(|a| a.ip()) {

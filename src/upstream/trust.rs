@@ -23,7 +23,11 @@ pub struct Trust {
 
 impl Trust {
     /// The configuration. The error says what is wrong with the extra file.
-    pub fn config(self: &Arc<Self>, home: &'static Home, deadline: Instant) -> Result<Arc<ClientConfig>, String> {
+    pub fn config(
+        self: &Arc<Self>,
+        home: &'static Home,
+        deadline: Instant,
+    ) -> Result<Arc<ClientConfig>, String> {
         if self.made.get().is_none() {
             let this = Arc::clone(self);
             home::call(home, deadline, move || {
@@ -40,9 +44,8 @@ pub fn of(ca_file: Option<&Path>) -> Arc<Trust> {
     static ALL: OnceLock<Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>> = OnceLock::new();
     let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     let ca_file = ca_file.map(Path::to_path_buf);
-    let made = all
-        .entry(ca_file.clone())
-        .or_insert_with(|| Arc::new(Trust { ca_file, made: OnceLock::new() }));
+    let made =
+        all.entry(ca_file.clone()).or_insert_with(|| Arc::new(Trust { ca_file, made: OnceLock::new() }));
     Arc::clone(made)
 }
 

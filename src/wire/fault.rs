@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-/// OpenAI's `{"error": {…}}`.
+/// `OpenAI`'s `{"error": {…}}`.
 pub fn openai(status: u16, message: &str) -> Vec<u8> {
     let kind = match status {
         500.. => "server_error",
@@ -45,7 +45,10 @@ mod tests {
     #[test]
     fn each_surface_has_its_words() {
         for (body, expected) in [
-            (super::openai(404, "a \"b\""), r#"{"error":{"code":null,"message":"a \"b\"","param":null,"type":"invalid_request_error"}}"#),
+            (
+                super::openai(404, "a \"b\""),
+                r#"{"error":{"code":null,"message":"a \"b\"","param":null,"type":"invalid_request_error"}}"#,
+            ),
             (super::google(501, "no"), r#"{"error":{"code":501,"message":"no","status":"UNIMPLEMENTED"}}"#),
             (super::bedrock("no"), r#"{"message":"no"}"#),
             (super::own("no"), r#"{"error":{"message":"no"}}"#),

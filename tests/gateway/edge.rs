@@ -58,11 +58,8 @@ fn a_body_may_wait_for_100_continue() {
 #[test]
 fn a_chunked_body_arrives_whole() {
     let (first, gw) = ready();
-    let chunked: String = BODY
-        .as_bytes()
-        .chunks(7)
-        .map(|c| format!("{:x};ext=1\r\n{}\r\n", c.len(), std::str::from_utf8(c).unwrap()))
-        .collect();
+    let chunk = |c: &[u8]| format!("{:x};ext=1\r\n{}\r\n", c.len(), std::str::from_utf8(c).unwrap());
+    let chunked = BODY.as_bytes().chunks(7).map(chunk).collect::<Vec<_>>().concat();
     let text = format!(
         "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{chunked}0\r\ntrailer: x\r\n\r\n"
     );
@@ -255,7 +252,9 @@ fn one_connection_too_many_is_told_so() {
         upstream().always(sse_then(&(message_start("m") + &block_start() + &delta("x")), vec![Act::Hold]));
     let gw = gateway().weighted("first", &first, 1).server("max_connections: 2").run();
     let mut held: Vec<Client> = (0..2).map(|_| gw.client().send(&messages().stream())).collect();
-    held.iter_mut().for_each(|c| c.wait_for("text_delta"));
+    for client in &mut held {
+        client.wait_for("text_delta");
+    }
     let answer = gw.post(messages());
     answer.is(503).error("overloaded_error", "max_connections");
     assert_eq!(answer.header("retry-after"), Some("1"));

@@ -106,10 +106,10 @@ fn events_reach_the_client_as_they_come() {
     ];
     let first = upstream().always(sse_then(&begun, rest));
     let gw = gateway().weighted("first", &first, 1).run();
-    let began = std::time::Instant::now();
+    let asked = std::time::Instant::now();
     let mut client = gw.client().send(&messages().stream());
     client.wait_for("one");
-    assert!(began.elapsed() < ms(500), "held back for {:?}", began.elapsed());
+    assert!(asked.elapsed() < ms(500), "held back for {:?}", asked.elapsed());
     client.answer().is(200).says("onetwo");
 }
 

@@ -120,7 +120,8 @@ fn crossing(parts: &Parts<'_>, lines: &mut Lines) {
 /// Whether a client's field reaches an upstream of its dialect.
 fn crosses(name: &[u8]) -> bool {
     let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
-    let begins = |family: &[u8]| name.len() > family.len() && name[..family.len()].eq_ignore_ascii_case(family);
+    let begins =
+        |family: &[u8]| name.len() > family.len() && name[..family.len()].eq_ignore_ascii_case(family);
     match name.first().map(u8::to_ascii_lowercase) {
         Some(b'a') => is(b"accept") || begins(b"anthropic-"),
         Some(b'c') => is(b"content-type"),

@@ -20,6 +20,7 @@ use memchr::memmem;
 use super::repair::Repair;
 use crate::error::{self, Class, Error, Failure};
 use crate::json::text;
+use crate::wire::frame::Sse;
 use crate::wire::meter::Told;
 use said::Said;
 use wording::Wording;
@@ -64,8 +65,8 @@ pub fn told(data: &[u8]) -> Told {
 
 /// Whether the words of this answer may reach the client. Refusals of the gateway's own credential or account may
 /// not: they are none of the client's business, and a client would take them for its own.
-pub fn relayed(verdict: &Verdict) -> bool {
-    let Failure { class, status, .. } = verdict.failure;
+pub fn relayed(failure: &Failure) -> bool {
+    let Failure { class, status, .. } = *failure;
     !matches!(class, Class::Credential | Class::Money) && !matches!(status, 401..=403)
 }
 
@@ -125,6 +126,17 @@ pub fn event_of(body: &[u8]) -> Vec<u8> {
     }
     out.push(b'\n');
     out
+}
+
+/// The data of the error event in a stream's beginning, which stands for an error body; empty if there is none.
+pub fn body_in(beginning: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    Sse::new().push(beginning, |event| {
+        if memmem::find(event.data, b"\"error\"").is_some() {
+            body = event.data.to_vec();
+        }
+    });
+    body
 }
 
 /// The event that keeps a silent stream alive.
@@ -571,7 +583,8 @@ mod tests {
 
     #[test]
     fn refusals_of_our_own_credential_or_account_stay_here() {
-        let may = |status, kind, message| relayed(&verdict(status, None, native(kind, message).as_bytes()));
+        let may =
+            |status, kind, message| relayed(&verdict(status, None, native(kind, message).as_bytes()).failure);
         assert!(may(400, "invalid_request_error", "messages: at least one message is required"));
         assert!(may(404, "not_found_error", "model: x"));
         assert!(may(429, "rate_limit_error", "slow down"));

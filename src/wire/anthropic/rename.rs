@@ -7,7 +7,9 @@ use crate::json::text;
 /// The beginning of a stream with `asked` as the model's name, `at` being where [`super::Heard::model_at`] saw it. As it
 /// is where the name is the same already, or lies behind these bytes.
 pub fn renamed(beginning: Vec<u8>, at: Option<(u64, u64)>, asked: &str) -> Vec<u8> {
-    let Some(range) = at.and_then(|(start, end)| Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)) else {
+    let Some(range) =
+        at.and_then(|(start, end)| Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?))
+    else {
         return beginning;
     };
     let quoted = text::quote(asked);

@@ -50,7 +50,7 @@ impl Request {
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.lines.push_str(&format!("{name}: {value}\r\n"));
+        self.lines.extend([name, ": ", value, "\r\n"]);
         self
     }
 
@@ -195,7 +195,7 @@ impl Client {
     }
 
     fn more(&mut self) -> bool {
-        let mut room = [0; 65536];
+        let mut room = vec![0; 65536];
         match self.stream.read(&mut room) {
             Ok(n) => {
                 self.buffer.extend_from_slice(&room[..n]);

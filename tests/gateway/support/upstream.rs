@@ -215,7 +215,7 @@ fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, Vec<
 }
 
 fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
-    let mut room = [0; 65536];
+    let mut room = vec![0; 65536];
     loop {
         match stream.read(&mut room) {
             Ok(0) => return None,
