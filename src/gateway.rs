@@ -186,7 +186,13 @@ impl Gateway {
     }
 
     /// Who is calling.
-    pub fn caller(&self, running: &Running, call: &Call<'_>, surface: Surface) -> Result<Caller, Error> {
+    pub fn caller(
+        &self,
+        running: &Running,
+        call: &Call<'_>,
+        surface: Surface,
+        now_unix: i64,
+    ) -> Result<Caller, Error> {
         let head = &call.head;
         let header = |name: &str| head.get(name);
         let carriers = Carriers { header: &header, query_key: None };
@@ -196,7 +202,7 @@ impl Gateway {
             peer_loopback: call.peer().ip().to_canonical().is_loopback(),
             forwarded: head.get("forwarded").is_some() || head.get("x-forwarded-for").is_some(),
         };
-        auth::caller(&running.keys, &carriers, context, clock::unix_seconds())
+        auth::caller(&running.keys, &carriers, context, now_unix)
     }
 
     /// Refuses a request that this very gateway has sent.
@@ -234,7 +240,7 @@ impl Gateway {
 
     fn models(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
         let running = self.now();
-        let caller = self.caller(&running, call, surface)?;
+        let caller = self.caller(&running, call, surface, clock::unix_seconds())?;
         let list = models::offered(&running.snapshot, &caller);
         let head = &call.head;
         let anthropic = head.get("anthropic-version").is_some() || head.get("x-api-key").is_some();

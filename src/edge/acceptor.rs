@@ -98,6 +98,7 @@ fn hand_out<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared<S>
     });
 }
 
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 fn open(home: &'static Home, tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Line> {
     let socket = Socket::adopt(home, tcp)?;
     let Some(config) = tls else { return Ok(Line::Plain(socket)) };

@@ -90,8 +90,8 @@ impl Connection {
 
     /// Waits for the next head. `None`: the connection is over.
     fn next_head<S: Service>(&mut self, shared: &Shared<S>) -> Option<Result<Head, Error>> {
-        let (mut searched, idle_since) = (0, clock::now());
-        let mut first_byte: Option<Instant> = None;
+        let mut searched = 0;
+        let (mut first_byte, mut idle_since): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             if searched == 0 {
                 self.skip_empty_lines();
@@ -117,7 +117,11 @@ impl Connection {
                         let late = "the request's head did not come in time";
                         return Some(Err(Error::new(Stage::Edge, Kind::Timeout, late)));
                     }
-                    None if shared.is_draining() || idle_since.elapsed() > KEEP_ALIVE => return None,
+                    None if shared.is_draining()
+                        || idle_since.get_or_insert_with(clock::now).elapsed() > KEEP_ALIVE =>
+                    {
+                        return None;
+                    }
                     Some(_) | None => {}
                 },
                 Err(_) => return None,

@@ -51,6 +51,7 @@ fn lines(watch: &Watch<'_, '_>, upstream: &Fields) -> Lines {
 }
 
 /// Answers whole.
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn whole(watch: &mut Watch<'_, '_>, whole: &Said) -> Result<(), Stop> {
     let lines = lines(watch, &whole.fields);
     watch.story.answered(whole.status, whole.body.len());
@@ -58,6 +59,7 @@ pub fn whole(watch: &mut Watch<'_, '_>, whole: &Said) -> Result<(), Stop> {
 }
 
 /// Passes a committed stream on, to its end.
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn stream(
     watch: &mut Watch<'_, '_>,
     plan: &Plan<'_>,
@@ -114,6 +116,7 @@ enum End {
     Broken(Trouble),
 }
 
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: &[u8]) -> Result<End, Stop> {
     let Committed { stream, patience, .. } = committed;
     if let Some(ending) = stream.ended() {
@@ -183,6 +186,7 @@ fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Cla
 }
 
 /// Nobody is left: tells the client what the provider said, or what happened.
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn give_up(
     watch: &mut Watch<'_, '_>,
     plan: &Plan<'_>,

@@ -141,6 +141,7 @@ impl<'a> Asking<'a> {
         }
     }
 
+    #[inline(never)] // A frame of its own: stacks stay small while others wait.
     fn send(
         &self,
         watch: &mut Watch<'_, '_>,
@@ -211,6 +212,7 @@ impl<'a> Asking<'a> {
     }
 
     /// A whole answer, or one that should have been a stream.
+    #[inline(never)] // A frame of its own: stacks stay small while others wait.
     fn whole(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
         let Said { status, fields, body } = match self.read(watch, answer, patience, MAX_REPLY)? {
             Ok(said) => said,
@@ -243,6 +245,7 @@ impl<'a> Asking<'a> {
     }
 
     /// A status that is no success: what it means, and what of it may be told.
+    #[inline(never)] // A frame of its own: stacks stay small while others wait.
     fn refusal(
         &self,
         watch: &mut Watch<'_, '_>,
@@ -294,6 +297,7 @@ impl<'a> Asking<'a> {
 }
 
 /// Reads a stream's beginning until the gate opens.
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> Result<Outcome, Stop> {
     let mut stream = Stream::new(answer, watch.call.home());
     loop {

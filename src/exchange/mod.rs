@@ -16,7 +16,7 @@ mod watch;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::edge::routes::Surface;
@@ -66,11 +66,11 @@ fn serve(
     which: Which,
     story: &mut Story,
 ) -> Result<(), Stop> {
-    let caller = gateway.caller(running, call, Surface::Anthropic)?;
+    let caller = gateway.caller(running, call, Surface::Anthropic, story.unix_seconds())?;
     story.caller(&caller);
     gateway.refuse_loops(call)?;
     let body = call.body(running.snapshot.server.max_body)?;
-    story.body_is_whole();
+    let mut now = story.body_is_whole();
     let ask = Ask::read(&body, which)?;
     let head = Arc::clone(&call.head);
     let session = session(&head, &ask);
@@ -78,19 +78,23 @@ fn serve(
     let entry = govern::enter(&running.snapshot, &caller, Surface::Anthropic, Some(&ask.model))?;
     let cache_ttl = || if ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES };
     let want = want(&ask, session.as_deref(), &cache_ttl);
-    let mut plan = plan(gateway, running, call.home(), &entry, &want)?;
+    let mut plan = plan(gateway, running, call.home(), &entry, &want, now)?;
     let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
     let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
-    let mut watch = Watch::new(call, story, gate);
+    let mut watch = Watch::new(call, story, gate, now);
     let mut kept = Kept::default();
     loop {
-        match plan.next(clock::now()) {
+        match plan.next(now) {
             Next::Try(candidate) => {
                 if ask_one(gateway, running, &asking, &mut watch, &mut plan, candidate, &mut kept)? {
                     return Ok(());
                 }
+                now = clock::now();
             }
-            Next::Wait(time) => watch.rest(time)?,
+            Next::Wait(time) => {
+                watch.rest(time)?;
+                now = clock::now();
+            }
             Next::Exhausted(told) => return answer::give_up(&mut watch, &plan, told, kept),
         }
     }
@@ -156,9 +160,10 @@ fn plan<'a>(
     home: &'static Home,
     entry: &Entry,
     want: &Want<'a>,
+    now: Instant,
 ) -> Result<Plan<'a>, Error> {
     let mut chooser = gateway.choosers.of(home);
-    route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, clock::now())
+    route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, now)
 }
 
 /// The session that a request belongs to: the client's header first, then what its body says, then our own header.

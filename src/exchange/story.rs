@@ -30,7 +30,7 @@ impl Story {
         surface: &'static str,
     ) -> Self {
         let received = call.received();
-        record.t_recv = clock::unix_micros().saturating_sub(clock::micros(received.elapsed()));
+        record.t_recv = clock::unix_micros();
         record.surface = surface;
         record.usage_src = "none";
         record.write(Text::Rid, id);
@@ -77,9 +77,15 @@ impl Story {
         self.record.bytes_in = bytes as u64;
     }
 
-    /// The request's last byte was read: from here on the gateway's own time counts.
-    pub fn body_is_whole(&mut self) {
+    /// The request's last byte was read: from here on the gateway's own time counts. Tells when that was.
+    pub fn body_is_whole(&mut self) -> Instant {
         self.whole = clock::now();
+        self.whole
+    }
+
+    /// When the request was received, in seconds of Unix time.
+    pub fn unix_seconds(&self) -> i64 {
+        i64::try_from(self.record.t_recv / 1_000_000).unwrap_or(i64::MAX)
     }
 
     /// An attempt is about to be sent.

@@ -62,7 +62,9 @@ impl Patience {
 
     /// The request is about to be sent.
     pub fn sent(&self) {
-        self.last.set(Some(clock::now()));
+        if self.streams {
+            self.last.set(Some(clock::now()));
+        }
     }
 
     /// Bytes of the answer's body came.
@@ -104,8 +106,8 @@ pub struct Watch<'w, 'c> {
 
 impl<'w, 'c> Watch<'w, 'c> {
     /// Over a client that wants its answer streamed if there is a gate.
-    pub fn new(call: &'w mut Call<'c>, story: &'w mut Story, gate: Option<Gate>) -> Self {
-        Self { call, story, gate, looked: clock::now() }
+    pub fn new(call: &'w mut Call<'c>, story: &'w mut Story, gate: Option<Gate>, now: Instant) -> Self {
+        Self { call, story, gate, looked: now }
     }
 
     /// A tick went by without a byte. `between`: a keep-alive may stand here.

@@ -4,6 +4,9 @@
 //! from a parsed head, the configuration (checked there) or the gateway itself.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem;
 
 /// Header fields of a parsed head, as ranges into its bytes.
 #[derive(Debug, Default)]
@@ -79,7 +82,7 @@ pub struct Lines(Vec<u8>);
 impl Lines {
     /// No lines yet, with room for a usual head.
     pub fn new() -> Self {
-        Self(Vec::with_capacity(512))
+        Self(Vec::with_capacity(768))
     }
 
     /// No lines yet, behind what stands there.
@@ -121,10 +124,35 @@ impl Lines {
     }
 }
 
+/// Where a head ends: just behind the first empty line.
+pub fn end(bytes: &[u8]) -> Option<usize> {
+    static EMPTY_LINE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\r\n\r\n"));
+    EMPTY_LINE.find(bytes).map(|at| at + 4)
+}
+
 /// Whether a byte may stand in a header's name (RFC 9110 5.6.2).
 pub fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+    TOKEN[usize::from(b)]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let signs = b"!#$%&'*+-.^_`|~";
+    let mut b = 0;
+    while b < 256 {
+        // Below 256, so the cast is exact.
+        #[allow(clippy::cast_possible_truncation)]
+        let byte = b as u8;
+        table[b] = byte.is_ascii_alphanumeric();
+        b += 1;
+    }
+    let mut i = 0;
+    while i < signs.len() {
+        table[signs[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// Whether a byte may stand in a header's value.
 pub fn is_value(b: u8) -> bool {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use may::io::AsIoData;
 use may::io::CoIo;
 use rustix::buffer::spare_capacity;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::home::Home;
 
@@ -136,7 +136,10 @@ impl Socket {
 
     /// Writes what the kernel takes. `WouldBlock`: nothing.
     pub fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self.tcp).write_vectored(slices)
+        match slices {
+            [one] => Ok(rustix::net::send(&*self.tcp, one, SendFlags::NOSIGNAL)?),
+            many => (&*self.tcp).write_vectored(many),
+        }
     }
 
     /// Waits until something of `buf` is written, one tick at most (`TimedOut`). Only after `WouldBlock`.

@@ -17,7 +17,7 @@ use flate2::write::GzDecoder;
 
 use super::{Origin, Trouble, describe};
 use crate::error::Class;
-use crate::http::{Chunked, Fields};
+use crate::http::{Chunked, Fields, fields};
 use crate::limits::{MAX_HEADERS, MAX_REPLY, MAX_RESPONSE_HEAD, TICK};
 use crate::runtime::Line;
 use crate::runtime::buffer::Window;
@@ -83,7 +83,7 @@ impl Answer {
         let mut searched: usize = 0;
         loop {
             let from = searched.saturating_sub(3);
-            let end = memchr::memmem::find(&self.window.rest()[from..], b"\r\n\r\n").map(|at| from + at + 4);
+            let end = fields::end(&self.window.rest()[from..]).map(|at| from + at);
             if let Some(end) = end {
                 searched = 0;
                 if self.parse_head(end)? {
@@ -107,6 +107,7 @@ impl Answer {
     }
 
     /// Parses the head that ends at `end`; `false`: it was an interim answer.
+    #[inline(never)] // A frame of its own: stacks stay small while others wait.
     fn parse_head(&mut self, end: usize) -> Result<bool, Trouble> {
         let bytes = &self.window.rest()[..end];
         let mut room = [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS];

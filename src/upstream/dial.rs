@@ -19,6 +19,7 @@ use crate::runtime::socket::Socket;
 use crate::runtime::{Home, Line};
 
 /// A new connection to `origin`, ready for a request.
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn dial(
     home: &'static Home,
     origin: &Arc<Origin>,

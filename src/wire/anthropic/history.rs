@@ -4,6 +4,8 @@
 //! it: the same message comes out the same on every turn, so that prompt caches hit. A message that nothing of this
 //! concerns is not even taken apart. Thinking and signatures are never changed, only kept or cut whole.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::drops::Drops;
@@ -54,7 +56,8 @@ impl Cut {
 
 /// Whether the body holds a seal of ours at all; bodies without one cost this search and no more.
 pub(super) fn is_sealed(ask: &Ask<'_>) -> bool {
-    memmem::find(ask.messages_at.value.of(ask.body), SEAL).is_some()
+    static MARK: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(SEAL));
+    MARK.find(ask.messages_at.value.of(ask.body)).is_some()
 }
 
 /// Whether the tool loop that the request goes on with begins without the thinking that a budget demands, once what is
