@@ -192,7 +192,9 @@ fn write_plain(
 fn send_as_one(socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let home = socket.home();
     let mut whole = home.buffers.take();
-    slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+    for slice in slices {
+        whole.extend_from_slice(slice);
+    }
     let sent = socket.try_write(&[IoSlice::new(&whole)]);
     home.buffers.give(whole);
     match sent {

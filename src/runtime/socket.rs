@@ -276,7 +276,9 @@ impl Number {
                 }
             }
         }
-        passed.into_iter().for_each(|number| numbers().free.push_front(number));
+        for number in passed {
+            numbers().free.push_front(number);
+        }
         found
     }
 }
@@ -308,7 +310,9 @@ mod tests {
         assert_eq!(passed, [first, first + 2, first + 4]);
         let fresh = numbers.take();
         assert_eq!(fresh, first + 6);
-        passed.into_iter().for_each(|n| numbers.free.push_front(n));
+        for number in passed {
+            numbers.free.push_front(number);
+        }
         assert_eq!(numbers.in_use(1, 2), 1);
         numbers.give(fresh);
         assert_eq!((numbers.take(), numbers.in_use(1, 2)), (fresh, 1));
