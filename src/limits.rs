@@ -69,5 +69,5 @@ pub const MOVED_SESSIONS: usize = 4096;
 
 /// Records waiting for the log thread: one second of 16,000 requests.
 pub const RECORD_QUEUE: usize = 16 * 1024;
-/// Written records kept for reuse: what 20,000 requests a second leave between two looks of the log thread.
+/// Written records kept for reuse: what 50,000 requests a second leave between two looks of the log thread.
 pub const SPENT_RECORDS: usize = 1024;

@@ -97,7 +97,6 @@ pub fn end(bytes: &[u8], searched: usize) -> Result<Option<usize>, Error> {
 /// Parses a whole head: `bytes` ends with the empty line.
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn parse(bytes: &[u8]) -> Result<Head, Error> {
-    refuse_bare_line_ends(bytes)?;
     let mut room = [const { std::mem::MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut room) {
@@ -112,6 +111,7 @@ pub fn parse(bytes: &[u8]) -> Result<Head, Error> {
         }
         Err(error) => return Err(malformed(&format!("the head is malformed: {error}"))),
     }
+    refuse_bare_line_ends(bytes, request.headers)?;
     let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
     let start = target.as_ptr() as usize - bytes.as_ptr() as usize;
     let (path, query) = split_target(target, start)?;
@@ -144,10 +144,14 @@ fn method_of(name: &str) -> Method {
     }
 }
 
-/// `httparse` takes a lone LF for a line's end; another reader may not. (A lone CR it refuses itself.)
-fn refuse_bare_line_ends(bytes: &[u8]) -> Result<(), Error> {
-    let mut ends = memchr::memchr_iter(b'\n', bytes);
-    if ends.all(|at| at > 0 && bytes[at - 1] == b'\r') {
+/// `httparse` takes a lone LF for a line's end; another reader may not. (A lone CR it refuses itself.) Every line ends
+/// where the next field's name begins; the last one ends with the empty line, which was found with its CRs.
+fn refuse_bare_line_ends(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Error> {
+    let whole_line = |field: &httparse::Header<'_>| {
+        let start = field.name.as_ptr() as usize - bytes.as_ptr() as usize;
+        bytes[..start].ends_with(b"\r\n")
+    };
+    if bytes.ends_with(b"\r\n\r\n") && fields.iter().all(whole_line) {
         return Ok(());
     }
     Err(malformed("a line of the head does not end with CRLF"))

@@ -1,12 +1,14 @@
 //! The members of an object and the elements of an array as byte ranges, in one pass.
 //!
-//! [`members`] and [`elements`] walk one level; every value below it is skipped by `memchr` and a bit stack, so that
-//! depth costs no recursion. The level that is walked is checked strictly (commas, colons, what a value may look
+//! [`members`] and [`elements`] walk one level; every value below it is skipped by [`super::blocks`], so that depth costs
+//! no recursion. The level that is walked is checked strictly (commas, colons, what a value may look
 //! like, nothing after its end); values below it are only balanced. Duplicates are shown as they stand. Whether the
 //! bytes are UTF-8 is checked only where a string is read ([`super::text`]): a whole-body check would cost as much as
 //! the peek itself, and a provider refuses such a body with a 400 that is passed on.
 
 use memchr::memchr;
+
+use super::blocks::nested_end;
 
 /// A byte range of a body. `start <= end <= body.len()` for the body that it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -294,7 +296,7 @@ impl<'b> Walk<'b> {
         let start = self.at;
         let end = match self.byte()? {
             b'"' => self.string(start)?,
-            b'{' | b'[' => self.nested(start)?,
+            b'{' | b'[' => nested_end(self.text, start)?,
             byte => self.scalar(start).ok_or(Fault { at: start, what: What::Unexpected(byte) })?,
         };
         self.at = end;
@@ -314,43 +316,6 @@ impl<'b> Walk<'b> {
             if slashes % 2 == 0 {
                 return Ok(from);
             }
-        }
-        Err(Fault { at: self.text.len(), what: What::Ends })
-    }
-
-    /// The end of the object or array that begins at `start`: brackets are matched on a stack of bits (1 = object).
-    fn nested(&self, start: usize) -> Result<usize, Fault> {
-        let mut stack = [0_u64; MAX_DEPTH / 64];
-        let mut depth = 0;
-        let mut at = start;
-        while let Some(&byte) = self.text.get(at) {
-            match byte {
-                b'"' => {
-                    at = self.string(at)?;
-                    continue;
-                }
-                b'{' | b'[' => {
-                    if depth == MAX_DEPTH {
-                        return Err(Fault { at, what: What::Deep });
-                    }
-                    let bit = 1 << (depth % 64);
-                    let word = &mut stack[depth / 64];
-                    *word = if byte == b'{' { *word | bit } else { *word & !bit };
-                    depth += 1;
-                }
-                b'}' | b']' => {
-                    depth -= 1; // The loop ends at depth 0, so there is an open bracket here.
-                    let object = stack[depth / 64] >> (depth % 64) & 1 == 1;
-                    if object != (byte == b'}') {
-                        return Err(Fault { at, what: What::Unexpected(byte) });
-                    }
-                    if depth == 0 {
-                        return Ok(at + 1);
-                    }
-                }
-                _ => {}
-            }
-            at += 1;
         }
         Err(Fault { at: self.text.len(), what: What::Ends })
     }

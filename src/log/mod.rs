@@ -90,7 +90,7 @@ impl Queue {
     }
 }
 
-/// A receiver that blocks for each message costs the sender a wake-up of 16 µs, so this one looks in every 50 ms while
+/// A receiver that blocks for each message costs the sender a wake-up of 16 µs, so this one looks in every 20 ms while
 /// there is something to do, and blocks only after a second without.
 #[allow(clippy::disallowed_methods)] // A plain thread, not a coroutine.
 fn drain(items: &Receiver<Item>, spent: &Sender<Box<Record>>, shared: &Shared) {
@@ -161,7 +161,7 @@ fn pause() {
     std::thread::sleep(LOOK_IN);
 }
 
-const LOOK_IN: Duration = Duration::from_millis(50);
+const LOOK_IN: Duration = Duration::from_millis(20);
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Access lines are written at least this often.
 const BATCH_BYTES: usize = 256 * 1024;
