@@ -194,6 +194,8 @@ pub enum Class {
     Money,
     /// The model is unknown there (404, or a 400 that says so).
     Model,
+    /// `count_tokens` is not offered there (404 without a word of the model, 405, 501).
+    NotOffered,
     /// 408 and 409.
     Conflict,
     /// 429.
@@ -232,6 +234,7 @@ impl Class {
             Self::Credential => "credential",
             Self::Money => "money",
             Self::Model => "model",
+            Self::NotOffered => "not_offered",
             Self::Conflict => "conflict",
             Self::RateLimit => "rate_limit",
             Self::Overloaded => "overloaded",

@@ -1,7 +1,8 @@
 //! When an answer is committed.
 //!
 //! A stream's beginning is held back until it shows real content, so that an upstream that dies before that can still be
-//! replaced by the next one. After a silence of `ping_after` the head goes out early, with a keep-alive.
+//! replaced by the next one. When the client has heard nothing for `ping_after`, the head goes out early, with a
+//! keep-alive.
 //!
 //! ```text
 //!               content, end, or too much held              the same
@@ -20,13 +21,12 @@
 //! let second = Duration::from_secs(1);
 //! let mut gate = Gate::new(30 * second);
 //! assert_eq!(gate.hear(b"event: message_start\n\n", false, second), Step::Hold);
-//! assert_eq!(gate.silence(30 * second, true), Step::Hold);
-//! assert_eq!(gate.silence(31 * second, true), Step::HeadAndPing);
+//! assert_eq!(gate.silence(29 * second, true), Step::Hold);
+//! assert_eq!(gate.silence(30 * second, true), Step::HeadAndPing);
 //! gate.restart(); // the upstream died; another one is asked
-//! assert_eq!(gate.silence(41 * second, true), Step::Ping);
+//! assert_eq!(gate.silence(40 * second, true), Step::Ping);
 //! assert_eq!(gate.hear(b"event: content_block_delta\n\n", true, 42 * second), Step::Commit { head: false });
 //! assert_eq!(gate.take_held(), b"event: content_block_delta\n\n");
-//! assert_eq!(gate.hear(b"more", true, 43 * second), Step::Pass);
 //! ```
 
 use std::mem;
@@ -48,8 +48,6 @@ pub enum Step {
         /// The head did not go out before.
         head: bool,
     },
-    /// The bytes go straight through; they were not kept.
-    Pass,
 }
 
 /// The gate of one streamed request, over all its attempts.
@@ -59,9 +57,9 @@ pub struct Gate {
     /// The beginning of the present attempt's answer, `held.len() <= GATE_BYTES` while not committed.
     held: Vec<u8>,
     ping_after: Duration,
-    /// When a byte was last heard or a keep-alive sent, in the caller's time.
+    /// When the client last heard anything, in the caller's time.
     last: Duration,
-    /// A keep-alive was sent since a byte was last heard: the next one follows sooner.
+    /// The last that it heard was a keep-alive: the next one follows sooner.
     pinged: bool,
 }
 
@@ -82,22 +80,25 @@ impl Gate {
     }
 
     /// Whole events came from the upstream at `now`; `content` says whether any so far shows content or ends the answer.
+    /// Until the commit.
     pub fn hear(&mut self, bytes: &[u8], content: bool, now: Duration) -> Step {
-        self.last = now;
-        self.pinged = false;
-        if self.state == State::Committed {
-            return Step::Pass;
-        }
         self.held.extend_from_slice(bytes);
         if !content && self.held.len() <= GATE_BYTES {
             return Step::Hold;
         }
         let head = self.state == State::Waiting;
         self.state = State::Committed;
+        self.passed(now);
         Step::Commit { head }
     }
 
-    /// Nothing came until `now`; `between` says that no event is under way, so that a keep-alive may stand here.
+    /// Bytes went to the client at `now`.
+    pub fn passed(&mut self, now: Duration) {
+        self.last = now;
+        self.pinged = false;
+    }
+
+    /// It is `now`, and the client may have heard nothing for long; `between` says that no event is under way, so that a keep-alive may stand here.
     pub fn silence(&mut self, now: Duration, between: bool) -> Step {
         let patience = if self.pinged { PING_EVERY } else { self.ping_after };
         // What is held goes out behind the keep-alive: only in a committed answer can one stand in the middle of an event.
@@ -124,15 +125,10 @@ impl Gate {
         &self.held
     }
 
-    /// The attempt is replaced by another one: what it said is forgotten.
+    /// The attempt is replaced by another one: what it said is forgotten. Not after the commit.
     pub fn restart(&mut self) {
         debug_assert!(self.state != State::Committed, "a committed answer cannot be replaced");
         self.held.clear();
-    }
-
-    /// Whether the attempt may still be replaced.
-    pub fn is_open(&self) -> bool {
-        self.state != State::Committed
     }
 
     /// Whether the head is out, so that a failure can only be an event.
@@ -157,7 +153,6 @@ mod tests {
         assert_eq!(gate.hear(&vec![b'x'; GATE_BYTES], false, s(1)), Step::Hold);
         assert_eq!(gate.hear(b"x", false, s(2)), Step::Commit { head: true });
         assert_eq!(gate.take_held().len(), GATE_BYTES + 1);
-        assert!(!gate.is_open());
     }
 
     #[test]
@@ -168,6 +163,19 @@ mod tests {
             .filter(|(_, step)| *step != Step::Hold)
             .collect();
         assert_eq!(steps, [(30, Step::HeadAndPing), (40, Step::Ping), (50, Step::Ping), (60, Step::Ping)]);
+    }
+
+    #[test]
+    fn what_is_held_back_does_not_break_the_clients_silence() {
+        let mut gate = Gate::new(s(30));
+        assert_eq!(gate.hear(b"event: ping\n\n", false, s(29)), Step::Hold);
+        assert_eq!(gate.silence(s(30), true), Step::HeadAndPing);
+        gate.hear(b"event: ping\n\n", false, s(39));
+        assert_eq!(gate.silence(s(40), true), Step::Ping);
+        gate.hear(b"content", true, s(41));
+        gate.passed(s(50));
+        assert_eq!(gate.silence(s(79), true), Step::Hold);
+        assert_eq!(gate.silence(s(80), true), Step::Ping);
     }
 
     #[test]

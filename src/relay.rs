@@ -96,9 +96,19 @@ impl Stream {
         self.reader.meter()
     }
 
-    /// How it stands, once its last byte was read.
-    pub fn ended(&self) -> Option<Ending> {
-        self.ended.then(|| self.reader.ending())
+    /// How it ended, once nothing can follow that is part of the answer: its last event was heard, or the connection's
+    /// last byte.
+    pub fn over(&self) -> Option<Ending> {
+        let ending = self.reader.ending();
+        (self.ended || matches!(ending, Ending::Whole | Ending::Told(_))).then_some(ending)
+    }
+
+    /// Reads what may stand behind the last event, one tick at most, so that the connection can serve again.
+    pub fn drain(&mut self) {
+        self.whole = self.bytes.len();
+        if !self.ended {
+            self.read().ok();
+        }
     }
 
     /// Where the value of the model's name stands in the whole stream, if it was heard.
@@ -131,23 +141,23 @@ impl Stream {
     }
 }
 
-/// Collects a whole body, `max` bytes at most ([`Class::Unreadable`] beyond). `on_tick` is called at every tick and may
-/// end it.
+/// Collects a whole body into `body`, `max` bytes at most ([`Class::Unreadable`] beyond; what came until then stays).
+/// `look` is called after every read that was not the last, with whether it was a tick without a byte, and may end it.
 pub fn collect(
     answer: &mut Answer,
+    body: &mut Vec<u8>,
     max: usize,
-    on_tick: &mut dyn FnMut() -> Result<(), Trouble>,
-) -> Result<Vec<u8>, Trouble> {
-    let mut body = Vec::new();
+    look: &mut dyn FnMut(bool) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
     loop {
-        let read = answer.read(&mut body)?;
+        let read = answer.read(body)?;
         if body.len() > max.min(MAX_REPLY) {
             return Err(Trouble::new(Class::Unreadable, format!("the answer is longer than {max} bytes")));
         }
         match read {
-            Read::End => return Ok(body),
-            Read::More => {}
-            Read::Tick => on_tick()?,
+            Read::End => return Ok(()),
+            Read::More => look(false)?,
+            Read::Tick => look(true)?,
         }
     }
 }

@@ -10,7 +10,11 @@ use crate::http::{Fields, Lines, status};
 use crate::wire::{anthropic, fault};
 
 /// Refuses a request, if nothing of an answer was sent yet.
+/// In a stream whose head is out the refusal is the event that ends it.
 pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, id: &str) -> Result<(), Gone> {
+    if call.is_streaming() {
+        return call.finish(&anthropic::fault::event(error, id));
+    }
     if call.is_answered() {
         return Ok(());
     }
@@ -89,10 +93,14 @@ pub struct Way<'w> {
 }
 
 /// The lines of an answer that comes from an upstream. Of the upstream's own only those cross that are about this answer:
-/// its limits, ids and connection are the gateway's matter.
-pub fn lines(way: &Way<'_>, upstream: &Fields) -> Lines {
+/// its limits, ids and connection are the gateway's matter. `json`: the body was written here.
+pub fn lines(way: &Way<'_>, upstream: &Fields, json: bool) -> Lines {
     let mut lines = Lines::new();
-    for name in CROSSING {
+    let crossing: &[&str] = if json { &CROSSING[1..] } else { &CROSSING };
+    if json {
+        lines.push("content-type", JSON);
+    }
+    for &name in crossing {
         if let Some(value) = upstream.get(name) {
             lines.push(name, value);
         }
@@ -122,6 +130,6 @@ fn id_name(surface: Surface) -> &'static str {
 }
 
 const JSON: &str = "application/json";
-/// An upstream's lines that reach the client.
+/// An upstream's lines that reach the client; the first is about the body's form.
 const CROSSING: [&str; 5] =
     ["content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"];

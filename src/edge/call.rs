@@ -78,6 +78,11 @@ impl<'c> Call<'c> {
         self.answer != Answer::None
     }
 
+    /// Whether the answer is given in pieces, and its end was not.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.answer, Answer::Streaming { .. })
+    }
+
     /// Reads the whole body, `max` bytes at most.
     pub fn body(&mut self, max: usize) -> Result<Vec<u8>, Error> {
         let framing = self.head.framing;
@@ -114,7 +119,7 @@ impl<'c> Call<'c> {
             let read = if missing > SMALL { self.conn.line.try_read(&mut body) } else { would_block() };
             match read {
                 Ok(0) => return Err(cut()),
-                Ok(_) => watch.progress(),
+                Ok(_) => watch.progress()?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.more(&mut watch)?;
                     let here = self.conn.window.rest();
@@ -150,10 +155,7 @@ impl<'c> Call<'c> {
         loop {
             match self.conn.line.fill(&mut self.conn.window, TICK) {
                 Ok(0) => return Err(cut()),
-                Ok(_) => {
-                    watch.progress();
-                    return Ok(());
-                }
+                Ok(_) => return watch.progress(),
                 Err(error) if is_wait(&error) => watch.tick()?,
                 Err(_) => return Err(cut()),
             }
@@ -299,12 +301,17 @@ impl Watch {
         Self { begun: now, last: now }
     }
 
-    fn progress(&mut self) {
+    /// Bytes came; those that trickle in without end outlast no deadline.
+    fn progress(&mut self) -> Result<(), Error> {
         self.last = clock::now();
+        self.check(self.last)
     }
 
     fn tick(&self) -> Result<(), Error> {
-        let now = clock::now();
+        self.check(clock::now())
+    }
+
+    fn check(&self, now: Instant) -> Result<(), Error> {
         if now - self.last > BODY_IDLE || now - self.begun > BODY_DEADLINE {
             return Err(Error::new(Stage::Edge, Kind::Timeout, "the request's body did not come in time"));
         }

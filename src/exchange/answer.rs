@@ -36,8 +36,8 @@ impl Kept {
     }
 }
 
-/// The lines of an answer that an upstream gave.
-fn lines(watch: &Watch<'_, '_>, upstream: &Fields) -> Lines {
+/// The lines of an answer that an upstream gave; `json` if its body was written here.
+fn lines(watch: &Watch<'_, '_>, upstream: &Fields, json: bool) -> Lines {
     let told = |which| watch.story.told(which);
     let way = Way {
         id: watch.story.id(),
@@ -47,13 +47,13 @@ fn lines(watch: &Watch<'_, '_>, upstream: &Fields) -> Lines {
         loss: told(Text::Loss),
         overhead_us: watch.story.overhead_us(),
     };
-    reply::lines(&way, upstream)
+    reply::lines(&way, upstream, json)
 }
 
 /// Answers whole.
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn whole(watch: &mut Watch<'_, '_>, whole: &Said) -> Result<(), Stop> {
-    let lines = lines(watch, &whole.fields);
+    let lines = lines(watch, &whole.fields, whole.ours);
     watch.story.answered(whole.status, whole.body.len());
     watch.call.reply(whole.status, &lines, &whole.body).map_err(gone)
 }
@@ -68,7 +68,7 @@ pub fn stream(
     mut committed: Box<Committed>,
 ) -> Result<(), Stop> {
     if committed.head {
-        let lines = lines(watch, committed.stream.fields());
+        let lines = lines(watch, committed.stream.fields(), false);
         watch.call.begin(200, &lines);
         watch.story.answered(200, 0);
     }
@@ -79,12 +79,14 @@ pub fn stream(
     watch.story.meter(meter, matches!(end, Ok(End::Whole)));
     match end {
         Ok(End::Whole) => {
+            committed.stream.drain();
             upstreams.done(committed.stream.into_answer());
             Ok(())
         }
         Ok(End::Told(failure)) => {
             watch.story.failed(failure);
             watch.story.cut_by("upstream");
+            committed.stream.drain();
             upstreams.done(committed.stream.into_answer());
             Ok(())
         }
@@ -119,36 +121,37 @@ enum End {
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
 fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: &[u8]) -> Result<End, Stop> {
     let Committed { stream, patience, .. } = committed;
-    if let Some(ending) = stream.ended() {
+    if let Some(ending) = stream.over() {
         return finish(watch, first, ending);
     }
     let mut since_way_given = first.len();
     watch.story.passed(first.len());
     watch.call.piece(first).map_err(gone)?;
     loop {
-        match stream.read() {
+        let looked = match stream.read() {
             Ok(Came::Bytes(_)) => {
                 let now = clock::now();
                 patience.heard(now);
-                watch.busy(now).map_err(|_| Stop::Gone)?;
-                watch.heard();
-                if let Some(ending) = stream.ended() {
+                if let Some(ending) = stream.over() {
                     return finish(watch, stream.whole(), ending);
                 }
                 let whole = stream.whole();
                 if !whole.is_empty() {
                     watch.story.passed(whole.len());
                     watch.call.piece(whole).map_err(gone)?;
+                    watch.passed(now);
                 }
                 since_way_given += whole.len();
+                watch.busy(now, patience, stream.between())
             }
-            Ok(Came::Silence) => match watch.tick(patience, stream.between()) {
-                Ok(()) => {}
-                Err(Over::Gone) => return Err(Stop::Gone),
-                Err(Over::Late(class)) => return Ok(End::Broken(Trouble::new(class, class.word()))),
-            },
+            Ok(Came::Silence) => watch.tick(patience, stream.between()),
             Ok(Came::End(ending)) => return finish(watch, &[], ending),
             Err(trouble) => return Ok(End::Broken(trouble)),
+        };
+        match looked {
+            Ok(()) => {}
+            Err(Over::Gone) => return Err(Stop::Gone),
+            Err(Over::Late(class)) => return Ok(End::Broken(Trouble::new(class, class.word()))),
         }
         if since_way_given >= FAIR_BYTES {
             since_way_given = 0;
@@ -207,7 +210,7 @@ pub fn give_up(
         return watch.call.finish(&event).map_err(gone);
     }
     let Some(said) = said else { return Err(Stop::Refused(told.error(plan.attempts()))) };
-    let lines = lines(watch, &said.fields);
+    let lines = lines(watch, &said.fields, said.ours);
     watch.story.answered(said.status, said.body.len());
     watch.call.reply(said.status, &lines, &said.body).map_err(gone)
 }

@@ -20,9 +20,10 @@ use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
 use crate::upstream::provider::anthropic::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
+use crate::wire::anthropic::fault::{self, Verdict};
 use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::stream::Ending;
-use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, fault, reply, shape};
+use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, reply, shape};
 
 /// What every attempt of one request is made of.
 pub struct Asking<'a> {
@@ -74,6 +75,8 @@ pub struct Said {
     pub fields: Fields,
     /// Byte for byte, but for the model's name of an answer.
     pub body: Vec<u8>,
+    /// The body was written here, in the client's format: the upstream's `content-type` does not fit it.
+    pub ours: bool,
 }
 
 impl From<Error> for Stop {
@@ -133,7 +136,8 @@ impl<'a> Asking<'a> {
         };
         watch.story.byte();
         watch.story.upstream_id(answer.fields.get("request-id"));
-        let streams = content_type(&answer.fields).starts_with("text/event-stream");
+        let kind = content_type(&answer.fields).as_bytes();
+        let streams = kind.get(..EVENT_STREAM.len()).is_some_and(|k| k.eq_ignore_ascii_case(EVENT_STREAM));
         match answer.status {
             200..=299 if self.ask.stream && streams => stream(watch, answer, patience),
             200..=299 => self.whole(watch, answer, &patience),
@@ -201,21 +205,15 @@ impl<'a> Asking<'a> {
             &mut || patience.sent(),
             &mut on_tick,
         );
-        match (sent, over) {
-            (Ok(answer), _) => Ok(Ok(answer)),
-            (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => {
-                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
-            }
-            (Err(trouble), None) => Ok(Err(trouble.into())),
-        }
+        told(sent, over)
     }
 
     /// A whole answer, or one that should have been a stream.
     #[inline(never)] // A frame of its own: stacks stay small while others wait.
     fn whole(&self, watch: &mut Watch<'_, '_>, answer: Answer, patience: &Patience) -> Result<Outcome, Stop> {
-        let Said { status, fields, body } = match self.read(watch, answer, patience, MAX_REPLY)? {
-            Ok(said) => said,
+        let mut body = Vec::new();
+        let (status, fields) = match self.read(watch, answer, patience, MAX_REPLY, &mut body)? {
+            Ok(read) => read,
             Err(failed) => return Ok(Outcome::Failed(failed)),
         };
         let unreadable = || {
@@ -225,15 +223,13 @@ impl<'a> Asking<'a> {
         if self.which == Which::CountTokens {
             let Some(tokens) = reply::counted(&body) else { return Ok(unreadable()) };
             watch.story.counted(tokens);
-            return Ok(Outcome::Whole(Said { status, fields, body }));
+            return Ok(Outcome::Whole(Said { status, fields, body, ours: false }));
         }
         let Some(reply) = Reply::read(&body) else { return Ok(unreadable()) };
-        if let Some(told) = &reply.meter.error {
-            let failure = told.failure;
-            let detail = told.kind.to_string();
-            let said =
-                fault::relayed(&failure).then(|| Said { status: failure.status, fields, body: body.clone() });
-            return Ok(Outcome::Failed(Failed { failure, detail, repair: None, said }));
+        if reply.meter.error.is_some() {
+            let verdict = fault::verdict_inside(&body);
+            let detail = verdict.told.kind.to_string();
+            return Ok(Outcome::Failed(judged(&verdict, detail, fields, &body, watch.story.id())));
         }
         if self.ask.stream {
             return Ok(unreadable());
@@ -241,7 +237,7 @@ impl<'a> Asking<'a> {
         watch.story.meter(&reply.meter, true);
         let named = reply.named(self.asked);
         let named = if named.is_verbatim() { None } else { Some(named.to_vec()) };
-        Ok(Outcome::Whole(Said { status, fields, body: named.unwrap_or(body) }))
+        Ok(Outcome::Whole(Said { status, fields, body: named.unwrap_or(body), ours: false }))
     }
 
     /// A status that is no success: what it means, and what of it may be told.
@@ -252,48 +248,67 @@ impl<'a> Asking<'a> {
         answer: Answer,
         patience: &Patience,
     ) -> Result<Outcome, Stop> {
-        let Said { status, fields, body } = match self.read(watch, answer, patience, MAX_ERROR_BODY)? {
-            Ok(said) => said,
-            Err(failed) => return Ok(Outcome::Failed(failed)),
+        let status = answer.status;
+        let after = fault::retry_after(|name| answer.fields.get(name), clock::unix_seconds());
+        let mut body = Vec::new();
+        // The status says most of it: a body that breaks off or never ends changes nothing about whose fault it is.
+        let fields = match self.read(watch, answer, patience, MAX_ERROR_BODY, &mut body)? {
+            Ok((_, fields)) => fields,
+            Err(_) => Fields::default(),
         };
-        let after = fault::retry_after(|name| fields.get(name), clock::unix_seconds());
-        let verdict = fault::verdict(status, after, &body);
-        let said = fault::relayed(&verdict.failure).then(|| {
-            let passed = fault::passed_on(&verdict, &body, watch.story.id()).into_owned();
-            Said { status, fields, body: passed }
-        });
+        let mut verdict = fault::verdict(status, after, &body);
+        if self.which == Which::CountTokens {
+            verdict = verdict.of_counting();
+        }
         let detail = format!("{status} {}", verdict.told.kind);
-        Ok(Outcome::Failed(Failed { failure: verdict.failure, detail, repair: verdict.repair, said }))
+        Ok(Outcome::Failed(judged(&verdict, detail, fields, &body, watch.story.id())))
     }
 
+    /// Reads a whole body into `body`; gives the status and the fields.
     fn read(
         &self,
         watch: &mut Watch<'_, '_>,
         mut answer: Answer,
         patience: &Patience,
         max: usize,
-    ) -> Result<Result<Said, Failed>, Stop> {
+        body: &mut Vec<u8>,
+    ) -> Result<Result<(u16, Fields), Failed>, Stop> {
         let mut over = None;
-        let body = collect(&mut answer, max, &mut || {
-            watch.tick(patience, true).map_err(|why| {
+        let read = collect(&mut answer, body, max, &mut |silent| {
+            let looked =
+                if silent { watch.tick(patience, true) } else { watch.busy(clock::now(), patience, true) };
+            looked.map_err(|why| {
                 over = Some(why);
                 Trouble::new(Class::Total, "stopped")
             })
         });
-        match (body, over) {
-            (Ok(body), _) => {
-                let fields = std::mem::take(&mut answer.fields);
-                let status = answer.status;
-                self.upstreams.done(answer);
-                Ok(Ok(Said { status, fields, body }))
-            }
-            (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-            (Err(_), Some(Over::Late(class))) => {
-                Ok(Err(Failed::silent(Failure::silent(class), class.word())))
-            }
-            (Err(trouble), None) => Ok(Err(trouble.into())),
-        }
+        let whole = read.map(|()| {
+            let told = (answer.status, std::mem::take(&mut answer.fields));
+            self.upstreams.done(answer);
+            told
+        });
+        told(whole, over)
     }
+}
+
+/// What a wait for the upstream came to, if the watch ended it as `over`.
+fn told<T>(came: Result<T, Trouble>, over: Option<Over>) -> Result<Result<T, Failed>, Stop> {
+    match (came, over) {
+        (Ok(came), _) => Ok(Ok(came)),
+        (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
+        (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+        (Err(trouble), None) => Ok(Err(trouble.into())),
+    }
+}
+
+/// A judged refusal, with its words if they may reach the client.
+fn judged(verdict: &Verdict, detail: String, fields: Fields, body: &[u8], id: &str) -> Failed {
+    let said = fault::relayed(&verdict.failure).then(|| {
+        let body = fault::passed_on(verdict, body, id);
+        let ours = matches!(body, Cow::Owned(_));
+        Said { status: fault::status_told(verdict.failure.status), fields, body: body.into_owned(), ours }
+    });
+    Failed { failure: verdict.failure, detail, repair: verdict.repair, said }
 }
 
 /// Reads a stream's beginning until the gate opens.
@@ -305,61 +320,60 @@ fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> 
             Ok(came) => came,
             Err(trouble) => return Ok(Outcome::Failed(trouble.into())),
         };
-        match came {
-            Came::Silence => match watch.tick(&patience, true) {
-                Ok(()) => {}
-                Err(Over::Gone) => return Err(Stop::Gone),
-                Err(Over::Late(class)) => {
-                    return Ok(Outcome::Failed(Failed::silent(Failure::silent(class), class.word())));
-                }
-            },
+        let looked = match came {
+            Came::Silence => watch.tick(&patience, true),
             Came::Bytes(heard) => {
                 let now = clock::now();
                 patience.heard(now);
-                if watch.busy(now).is_err() {
-                    return Err(Stop::Gone);
-                }
-                let elapsed = watch.story.elapsed();
+                let elapsed = watch.story.at(now);
                 let Some(gate) = &mut watch.gate else { return Err(Stop::Gone) };
-                let step = gate.hear(stream.whole(), heard.content, elapsed);
-                if let (Some(failure), false) = (heard.fault, heard.content) {
-                    return Ok(Outcome::Failed(fault_in(&stream, gate.held(), failure)));
+                if let (Some(_), false) = (heard.fault, heard.content) {
+                    return Ok(Outcome::Failed(fault_in(gate.held(), stream, watch.story.id())));
                 }
-                if let Step::Commit { head } = step {
+                if let Step::Commit { head } = gate.hear(stream.whole(), heard.content, elapsed) {
                     watch.story.content();
                     patience.committed();
                     return Ok(Outcome::Stream(Box::new(Committed { stream, patience, head })));
                 }
+                watch.busy(now, &patience, true)
             }
-            Came::End(ending) => return Ok(Outcome::Failed(early_end(&stream, watch, ending))),
+            Came::End(ending) => return Ok(Outcome::Failed(early_end(ending))),
+        };
+        match looked {
+            Ok(()) => {}
+            Err(Over::Gone) => return Err(Stop::Gone),
+            Err(Over::Late(class)) => {
+                return Ok(Outcome::Failed(Failed::silent(Failure::silent(class), class.word())));
+            }
         }
     }
 }
 
-/// An error event before any content: it stands for an error answer.
-fn fault_in(stream: &Stream, held: &[u8], failure: Failure) -> Failed {
-    let kind = stream.meter().error.as_ref().map_or("error", |told| &told.kind);
-    let detail = format!("{kind} inside the stream");
-    let body = || fault::body_in(held);
-    let said = fault::relayed(&failure).then(|| Said {
-        status: failure.status,
-        fields: Fields::default(),
-        body: body(),
-    });
-    Failed { failure, detail, repair: None, said }
+/// An error event before any content: it stands for an error answer. `held` is what came before the last read.
+fn fault_in(held: &[u8], stream: Stream, id: &str) -> Failed {
+    let body = fault::body_in(&[held, stream.whole()].concat());
+    let verdict = fault::verdict_inside(&body);
+    let detail = format!("{} inside the stream", verdict.told.kind);
+    let mut answer = stream.into_answer();
+    let mut failed = judged(&verdict, detail, std::mem::take(&mut answer.fields), &body, id);
+    if let Some(said) = &mut failed.said {
+        // An event's data, whatever it is, is no event stream.
+        said.ours = true;
+    }
+    failed
 }
 
 /// The connection ended before any content.
-fn early_end(stream: &Stream, watch: &Watch<'_, '_>, ending: Ending) -> Failed {
-    let held = watch.gate.as_ref().map_or(&[][..], |gate| gate.held());
+fn early_end(ending: Ending) -> Failed {
     match ending {
-        Ending::Told(failure) => fault_in(stream, held, failure),
         Ending::Empty => Failed::silent(Failure::silent(Class::Unreadable), "a stream without an event"),
-        Ending::Whole | Ending::Cut => {
+        Ending::Whole | Ending::Cut | Ending::Told(_) => {
             Failed::silent(Failure::silent(Class::Reset), "the stream ended before any content")
         }
     }
 }
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// The values of a field that may stand in several lines, as one list.
 fn joined<'h>(head: &'h Head, name: &'h str) -> Option<Cow<'h, str>> {

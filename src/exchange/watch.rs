@@ -1,7 +1,7 @@
 //! What is looked at while an upstream is awaited: whether the client is still there, whether a deadline is over, whether
 //! a keep-alive is due.
 //!
-//! One place for all waits of a request, called at every tick. Reads and writes no upstream.
+//! One place for all waits of a request, called at every tick and while bytes come. Reads and writes no upstream.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -112,20 +112,24 @@ impl<'w, 'c> Watch<'w, 'c> {
 
     /// A tick went by without a byte. `between`: a keep-alive may stand here.
     pub fn tick(&mut self, patience: &Patience, between: bool) -> Result<(), Over> {
-        let now = clock::now();
+        self.look_round(clock::now(), patience, between)
+    }
+
+    /// Bytes came. Looks round seldom enough to cost nothing, and often enough that bytes which trickle in without end
+    /// outlast no deadline and no client.
+    pub fn busy(&mut self, now: Instant, patience: &Patience, between: bool) -> Result<(), Over> {
+        if now.saturating_duration_since(self.looked) < TICK / 2 {
+            return Ok(());
+        }
+        self.look_round(now, patience, between)
+    }
+
+    fn look_round(&mut self, now: Instant, patience: &Patience, between: bool) -> Result<(), Over> {
         self.look(now)?;
         if let Some(class) = patience.over(now) {
             return Err(Over::Late(class));
         }
         self.silence(between)
-    }
-
-    /// Bytes came. Looks after the client seldom enough to cost nothing, and often enough to cancel in time.
-    pub fn busy(&mut self, now: Instant) -> Result<(), Over> {
-        if now.saturating_duration_since(self.looked) < TICK {
-            return Ok(());
-        }
-        self.look(now)
     }
 
     /// Waits, for the sake of a provider that is to be left alone for `time`.
@@ -142,11 +146,11 @@ impl<'w, 'c> Watch<'w, 'c> {
         }
     }
 
-    /// Bytes of a committed stream came: the silence is over.
-    pub fn heard(&mut self) {
-        let elapsed = self.story.elapsed();
+    /// Bytes of a committed stream went to the client at `now`.
+    pub fn passed(&mut self, now: Instant) {
+        let elapsed = self.story.at(now);
         if let Some(gate) = &mut self.gate {
-            gate.hear(&[], true, elapsed);
+            gate.passed(elapsed);
         }
     }
 
@@ -165,7 +169,7 @@ impl<'w, 'c> Watch<'w, 'c> {
                 self.ping()
             }
             Step::Ping => self.ping(),
-            Step::Hold | Step::Commit { .. } | Step::Pass => Ok(()),
+            Step::Hold | Step::Commit { .. } => Ok(()),
         }
     }
 

@@ -176,6 +176,9 @@ impl Exhausted {
                 Kind::NotFound,
                 format!("the provider `{provider}` does not know the model `{}`", attempt.model),
             ),
+            Class::NotOffered => {
+                (Kind::NotOffered, format!("the provider `{provider}` does not offer `count_tokens`"))
+            }
             Class::RateLimit => {
                 (Kind::RateLimit, format!("the provider `{provider}` is at its rate limit: try again later"))
             }
@@ -195,9 +198,12 @@ impl Exhausted {
 
 fn told(attempts: &[Attempt<'_>]) -> Option<usize> {
     let last = |wanted: fn(Failure) -> bool| attempts.iter().rposition(|a| a.failure().is_some_and(wanted));
-    last(|f| f.status != 0 && !matches!(f.class, Class::Credential | Class::Money | Class::Model))
-        .or_else(|| last(|f| f.class == Class::Model))
-        .or_else(|| last(|_| true))
+    last(|f| {
+        f.status != 0
+            && !matches!(f.class, Class::Credential | Class::Money | Class::NotOffered | Class::Model)
+    })
+    .or_else(|| last(|f| f.class == Class::Model))
+    .or_else(|| last(|_| true))
 }
 
 #[cfg(test)]

@@ -384,8 +384,10 @@ pub fn rested(class: Class) -> Option<Cause> {
         Class::RateLimit => Some(Cause::Limit),
         Class::Credential | Class::Money => Some(Cause::Refused),
         Class::Model => Some(Cause::Model),
-        // A long answer says nothing about the next one; 408, 409 and the context are about this request.
+        // A long answer says nothing about the next one; 408, 409 and the context are about this request; who does not
+        // count tokens may well answer messages.
         Class::Total
+        | Class::NotOffered
         | Class::Conflict
         | Class::Overflow
         | Class::Field

@@ -180,7 +180,7 @@ impl<'a> Plan<'a> {
             }
             (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
             (_, Class::Overflow) => self.only_larger_than(slot),
-            (Some(Cause::Model), _) => self.set(slot, State::Hopeless),
+            (Some(Cause::Model), _) | (_, Class::NotOffered) => self.set(slot, State::Hopeless),
             (None, _) => self.set(slot, State::Failed),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::upstream::sse_then;
+use crate::support::upstream::{chunk, sse_then, trickle};
 use crate::support::*;
 
 const PROMISE: Duration = Duration::from_millis(250);
@@ -42,6 +42,19 @@ fn a_disconnect_that_leaves_the_upstream_working() {
         client.wait_for("text_delta");
         client.leave()
     });
+}
+
+/// Also while the upstream goes on sending, so that no wait for it ever ends by its tick.
+#[test]
+fn a_disconnect_while_bytes_trickle() {
+    let every = Duration::from_millis(20);
+    let whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n".to_vec();
+    let whole = [vec![Act::Send(whole)], trickle(b" ", every, 400)].concat();
+    let begun = message_start("m") + &block_start() + &delta("x");
+    let streamed = sse_then(&begun, trickle(&chunk(&ping()), every, 400));
+    for (streams, acts) in [(false, whole), (true, streamed)] {
+        cancelled("while bytes trickle", streams, &acts, |client, _| client.leave());
+    }
 }
 
 #[test]

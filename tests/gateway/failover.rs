@@ -153,6 +153,88 @@ fn a_whole_answer_has_its_total_time_only() {
     gw.post(messages()).is(200).says("late");
 }
 
+/// Claude Code counts in bursts: a server that cannot count must not lose the session by that.
+#[test]
+fn who_does_not_count_tokens_rests_by_nothing() {
+    for (status, body) in [
+        (404, r#"{"detail":"Not Found"}"#),
+        (404, "404 page not found"),
+        (405, r#"{"detail":"Method Not Allowed"}"#),
+        (501, r#"{"type":"error","error":{"type":"not_supported","message":"no"}}"#),
+    ] {
+        let first = upstream().then(reply(status, "application/json", body));
+        let second = upstream().answers(200, r#"{"input_tokens":7}"#);
+        let gw = gateway().weighted("first", &first, 1).provider("second", &second, "standby: true").run();
+        gw.post(count_tokens()).is(200).has("7").attempts(&format!("first:{status}, second:ok"));
+        gw.post(messages()).is(200).says("hello").attempts("first:ok");
+        assert_eq!((first.count(), second.count()), (2, 1), "{status}");
+    }
+}
+
+#[test]
+fn nobody_who_counts_tokens_is_a_501_at_once() {
+    for status in [404, 405, 501] {
+        let first = upstream().answers(status, "no");
+        let answer = gateway().weighted("first", &first, 1).run().post(count_tokens());
+        answer.is(501).error("not_supported", "count_tokens");
+        assert_eq!((answer.header("x-should-retry"), first.count()), (Some("false"), 1));
+    }
+}
+
+/// The status says whose fault it is, whatever becomes of the body.
+#[test]
+fn a_refusal_whose_body_breaks_off_is_still_that_refusal() {
+    let long =
+        format!(r#"{{"error":{{"type":"invalid_request_error","message":"{}"}}}}"#, "x".repeat(300_000));
+    let cut =
+        b"HTTP/1.1 401 X\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"type\"".to_vec();
+    for (name, acts, attempts) in [
+        ("a 400 that is too long", reply(400, "application/json", &long), "first:400"),
+        ("a 401 that is cut", vec![Act::Send(cut), Act::Close], "first:401, second:ok"),
+    ] {
+        let first = upstream().always(acts);
+        let second = upstream();
+        let gw = gateway().weighted("first", &first, 1).provider("second", &second, "standby: true").run();
+        let answer = gw.post(messages());
+        assert_eq!(answer.header("x-pointsman-attempts"), Some(attempts), "{name}: {}", answer.head);
+    }
+}
+
+/// Whatever shape an error came in, the client gets it in its own.
+#[test]
+fn an_error_in_another_shape_is_told_in_the_clients() {
+    let router = r#"{"error":{"message":"Provider returned error","code":502}}"#;
+    let html = "<html><body>Bad Gateway</body></html>";
+    let event = format!("data: {router}\n\n");
+    for (name, acts, status, kind) in [
+        ("inside a 200", reply(200, "application/json", router), 502, "api_error"),
+        ("the first event", sse(&event), 502, "api_error"),
+        ("the first event, native", sse(&error_event("overloaded_error")), 529, "overloaded_error"),
+        ("a page", reply(502, "text/html", html), 502, "api_error"),
+        ("a redirect", reply_with(302, "location: /elsewhere\r\n", ""), 502, "api_error"),
+    ] {
+        let first = upstream().always(acts);
+        let gw = gateway().weighted("first", &first, 1).retry("attempts: 1").run();
+        let answer = gw.post(messages().stream());
+        let body: serde_json::Value = serde_json::from_slice(&answer.is(status).body).unwrap();
+        assert_eq!(
+            (body["type"].as_str(), body["error"]["type"].as_str()),
+            (Some("error"), Some(kind)),
+            "{name}"
+        );
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{name}");
+    }
+}
+
+#[test]
+fn a_media_type_is_read_without_case() {
+    let mut acts = sse(&stream("m", "hello"));
+    let Act::Send(bytes) = &mut acts[0] else { unreachable!() };
+    *bytes = String::from_utf8_lossy(bytes).replace("text/event-stream", "Text/Event-Stream").into_bytes();
+    let first = upstream().always(acts);
+    gateway().weighted("first", &first, 1).run().post(messages().stream()).is(200).attempts("first:ok");
+}
+
 #[test]
 fn a_fault_of_the_client_is_passed_on_byte_for_byte() {
     for (status, body) in [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::upstream::{chunk, sse, sse_then};
+use crate::support::upstream::{chunk, sse, sse_then, trickle};
 use crate::support::*;
 
 fn ms(n: u64) -> Duration {
@@ -123,15 +123,104 @@ fn a_clean_end_without_content_is_an_answer() {
 
 #[test]
 fn a_stream_that_is_held_too_long_passes() {
-    let events = message_start("m")
-        + &ping().repeat(3000)
-        + &block_start()
-        + &delta("x")
-        + &block_stop()
-        + &message_end();
-    let first = upstream().streams(&events);
+    let held = message_start("m") + &ping().repeat(3000);
+    let first = upstream().always(sse_then(&held, vec![Act::Hold]));
+    let gw = gateway().weighted("first", &first, 1).run();
+    let mut client = gw.client().send(&messages().stream());
+    client.wait_for("message_start");
+}
+
+/// The bound of the gate and the error come in the same read: the attempt can still be replaced.
+#[test]
+fn an_error_beside_the_gates_bound_is_still_replaced() {
+    let held = message_start("m") + &ping().repeat(64_800 / ping().len() - 3);
+    let rest = ping().repeat(40) + &error_event("overloaded_error");
+    assert!(held.len() < 65_536 && held.len() + rest.len() > 66_000 && rest.len() < 4_000);
+    let broken = sse_then(&held, vec![Act::Wait(ms(300)), Act::Send(chunk(&rest)), Act::Hold]);
+    let first = upstream().always(broken);
+    let second = upstream().streams(&stream("m", "rescued"));
+    let gw = gateway().weighted("first", &first, 1).provider("second", &second, "standby: true").run();
+    gw.post(messages().stream()).is(200).says("rescued").attempts("first:529, second:ok");
+}
+
+/// What the connection does after the last event is none of the client's business.
+#[test]
+fn a_complete_answer_stays_complete_whatever_follows() {
+    let all = stream("claude-test", "done");
+    for (name, then) in [
+        ("closed without a last chunk", vec![Act::Close]),
+        ("reset", vec![Act::Wait(ms(50)), Act::Reset]),
+        ("held open", vec![Act::Hold]),
+    ] {
+        let first = upstream().always(sse_then(&all, then));
+        let gw = gateway().weighted("first", &first, 1).retry("idle_timeout: 2s").run();
+        let asked = std::time::Instant::now();
+        let answer = gw.post(messages().stream());
+        assert_eq!(answer.is(200).text(), all, "{name}");
+        assert!(asked.elapsed() < ms(1500), "{name}: the end was held back for {:?}", asked.elapsed());
+    }
+}
+
+#[test]
+fn an_error_event_after_content_is_the_only_one() {
+    let events =
+        message_start("claude-test") + &block_start() + &delta("half") + &error_event("overloaded_error");
+    let first = upstream().always(sse_then(&events, vec![Act::Reset]));
     let answer = gateway().weighted("first", &first, 1).run().post(messages().stream());
-    answer.is(200).says("x");
+    assert_eq!(answer.is(200).text(), events);
+}
+
+#[test]
+fn a_refusal_after_an_early_head_is_an_error_event() {
+    let first = upstream().always(vec![Act::Wait(ms(500)), Act::Close]);
+    let second = upstream();
+    let gw = gateway()
+        .weighted("first", &first, 1)
+        .provider("second", &second, "standby: true, strict: true, model: claude-3-5-haiku-20241022")
+        .retry("ping_after: 200ms")
+        .run();
+    let thinking = r#"{"model":"claude-test","max_tokens":4000,"stream":true,"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"x"}]}"#;
+    let answer = gw.post(messages().body(thinking));
+    let events = answer.is(200).events();
+    assert_eq!(events.last().unwrap().0, "error", "{}", answer.text());
+    assert!(events.last().unwrap().1["error"]["message"].as_str().unwrap().contains("strict"), "{events:?}");
+}
+
+#[test]
+fn pings_that_are_held_back_do_not_leave_the_client_without_a_sign() {
+    let held = [message_start("m"), ping()].concat();
+    let acts = [sse_then(&held, Vec::new()), trickle(&chunk(&ping()), ms(60), 20), vec![Act::Hold]].concat();
+    let first = upstream().always(acts);
+    let gw = gateway().weighted("first", &first, 1).retry("ping_after: 300ms").run();
+    let asked = std::time::Instant::now();
+    gw.client().send(&messages().stream()).wait_for("ping");
+    assert!(asked.elapsed() < ms(1000), "nothing for {:?}", asked.elapsed());
+}
+
+/// Bytes that trickle in without end outlast no deadline.
+#[test]
+fn deadlines_hold_while_bytes_trickle() {
+    let answer = |head: &str, piece: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {head}\r\n\r\n");
+        [vec![Act::Send(head.into_bytes())], trickle(piece, ms(20), 400)].concat()
+    };
+    let pings = chunk(&ping());
+    for (name, streams, acts, attempts) in [
+        ("whole", false, answer("application/json\r\ncontent-length: 1000", b" "), "first:total_timeout"),
+        (
+            "stream",
+            true,
+            answer("text/event-stream\r\ntransfer-encoding: chunked", &pings),
+            "first:total_timeout",
+        ),
+    ] {
+        let first = upstream().always(acts);
+        let gw = gateway().weighted("first", &first, 1).retry("total_timeout: 1s, attempts: 1").run();
+        let asked = std::time::Instant::now();
+        let answer = gw.post(if streams { messages().stream() } else { messages() });
+        assert!(asked.elapsed() < ms(3000), "{name}: {:?}", asked.elapsed());
+        answer.is(502).has(attempts);
+    }
 }
 
 #[test]

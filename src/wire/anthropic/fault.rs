@@ -37,6 +37,19 @@ pub struct Verdict {
     pub told: Told,
     /// The body is an error of the dialect as it stands.
     native: bool,
+    /// The answer may be about the endpoint: nothing in it names the model.
+    endpoint: bool,
+}
+
+impl Verdict {
+    /// The same of a `count_tokens` request, which many servers of the format do not offer.
+    #[must_use]
+    pub fn of_counting(mut self) -> Self {
+        if self.endpoint {
+            self.failure.class = Class::NotOffered;
+        }
+        self
+    }
 }
 
 /// Judges an answer whose status is not 2xx. `retry_after` is what its headers say ([`retry_after`]); where they are
@@ -45,10 +58,18 @@ pub fn verdict(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Verdi
     let said = Said::read(body);
     // Proxies pack errors of another kind into a 400 or a 500.
     let packed = if status == 400 || status >= 500 { stands_for(&said.kind) } else { None };
-    let (class, repair) = judge(packed.unwrap_or(status), &Wording::of(&said));
+    let wording = Wording::of(&said);
+    let (class, repair) = judge(packed.unwrap_or(status), &wording);
+    let endpoint = matches!(status, 404 | 405 | 501) && !wording.model();
     let retry_after = retry_after.or_else(|| if class == Class::RateLimit { wait_told(body) } else { None });
     let failure = Failure { class, status, retry_after };
-    Verdict { failure, repair, native: said.native, told: words(failure, &said) }
+    Verdict { failure, repair, native: said.native, endpoint, told: words(failure, &said) }
+}
+
+/// Judges an error that came inside a 200: the data of an event, or a body.
+pub fn verdict_inside(data: &[u8]) -> Verdict {
+    let told = told(data);
+    Verdict { failure: told.failure, repair: None, native: Said::read(data).native, endpoint: false, told }
 }
 
 /// Reads an error that came inside a 200: the data of an event, or a body.
@@ -63,15 +84,21 @@ pub fn told(data: &[u8]) -> Told {
     words(Failure { class, status, retry_after: None }, &said)
 }
 
+/// The status that a relayed failure goes out with: a redirect or the like is no error of HTTP.
+pub fn status_told(status: u16) -> u16 {
+    if (400..600).contains(&status) { status } else { 502 }
+}
+
 /// Whether the words of this answer may reach the client. Refusals of the gateway's own credential or account may
-/// not: they are none of the client's business, and a client would take them for its own.
+/// not: they are none of the client's business, and a client would take them for its own. Nor what a server says of an
+/// endpoint that it does not have: the client asked this gateway for it.
 pub fn relayed(failure: &Failure) -> bool {
     let Failure { class, status, .. } = *failure;
-    !matches!(class, Class::Credential | Class::Money) && !matches!(status, 401..=403)
+    !matches!(class, Class::Credential | Class::Money | Class::NotOffered) && !matches!(status, 401..=403)
 }
 
 /// The body for a client of the dialect, if [`relayed`]: an error of the dialect byte for byte (clients match on its
-/// wording), any other as one with the same message. Goes out with the status of the answer.
+/// wording), any other as one with the same message. Goes out with [`status_told`].
 pub fn passed_on<'b>(verdict: &Verdict, body: &'b [u8], request_id: &str) -> Cow<'b, [u8]> {
     if verdict.native {
         return Cow::Borrowed(body);

@@ -155,6 +155,11 @@ pub fn sse_then(events: &str, then: Vec<Act>) -> Vec<Act> {
     acts
 }
 
+/// Sends `piece` again and again, `every` so long, `times` times.
+pub fn trickle(piece: &[u8], every: Duration, times: usize) -> Vec<Act> {
+    (0..times).flat_map(|_| [Act::Send(piece.to_vec()), Act::Wait(every)]).collect()
+}
+
 fn serve(mut stream: TcpStream, shared: &Shared) {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut buffer = Vec::new();
