@@ -157,10 +157,14 @@ impl Error {
     /// The same error with `retry-after`, in whole seconds, rounded up and at least 1.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
-        let up = u64::from(wait.subsec_nanos() > 0);
-        self.retry_after = Some((wait.as_secs() + up).max(1));
+        self.retry_after = Some(whole_seconds(wait));
         self
     }
+}
+
+/// A wait for `retry-after`: in whole seconds, rounded up and at least 1.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl fmt::Display for Error {

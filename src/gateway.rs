@@ -7,7 +7,6 @@
 //!
 //! A request keeps the [`Running`] that it began with. What happens to a request for a model is [`crate::exchange`]'s.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,15 +18,15 @@ use crate::clock;
 use crate::config::Snapshot;
 use crate::config::snapshot::{Base, Kind as Type, Provider};
 use crate::edge::routes::{Endpoint, Route, Surface, route};
-use crate::edge::{Call, Service, host};
+use crate::edge::{Call, Head, Service, host};
 use crate::error::{Error, Kind, Stage};
 use crate::exchange::{Failed, exchange};
-use crate::log::Queue;
+use crate::log::{Queue, Text};
 use crate::models;
-use crate::reply;
+use crate::reply::{self, Way};
 use crate::route::select::mix;
 use crate::route::{Chooser, Registry, Table};
-use crate::runtime::{Locals, home};
+use crate::runtime::{Locals, home, panics};
 use crate::upstream::{Origin, Upstreams};
 use crate::wire::anthropic::Call as Which;
 
@@ -60,6 +59,8 @@ pub struct Gateway {
     /// The last reload's mistakes; empty: it succeeded.
     reload: ArcSwap<String>,
     draining: AtomicBool,
+    /// What is still open is to end now.
+    pub ending: AtomicBool,
     seed: u64,
     requests: AtomicU64,
 }
@@ -126,6 +127,7 @@ impl Gateway {
             place,
             reload: ArcSwap::from_pointee(String::new()),
             draining: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             seed,
             requests: AtomicU64::new(0),
         }
@@ -157,6 +159,11 @@ impl Gateway {
     /// No new work is wanted: `/readyz` says so.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The time for what is open is over: requests end at their next look, streams with an event that says so.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
     }
 
     /// Closes pooled connections that are too old to be used. Each must be closed at its home.
@@ -206,8 +213,8 @@ impl Gateway {
     }
 
     /// Refuses a request that this very gateway has sent.
-    pub fn refuse_loops(&self, call: &Call<'_>) -> Result<(), Error> {
-        let came_round = call.head.fields.has_token("via", &self.via);
+    fn refuse_loops(&self, head: &Head) -> Result<(), Error> {
+        let came_round = head.fields.has_token("via", &self.via);
         if !came_round {
             return Ok(());
         }
@@ -219,10 +226,38 @@ impl Gateway {
     /// Tells the log of a failed attempt.
     pub fn tell_failure(&self, id: &str, provider: &Provider, failed: &Failed) {
         let Failed { failure, detail, .. } = failed;
+        // Part of it may be the provider's own words.
+        let detail: String = detail.chars().filter(|c| !c.is_control()).take(LONGEST_DETAIL).collect();
         self.log.notice(
             log::Level::Info,
             format!("{id} {}: {} ({detail})", provider.stable, failure.class.word()),
         );
+    }
+
+    /// Leaves the record of a request that was not for a model's answer.
+    fn leave(&self, id: &str, surface: &'static str, key: &str, outcome: Result<usize, (&Error, usize)>) {
+        if !self.now().snapshot.log.requests {
+            return;
+        }
+        let mut record = self.log.blank();
+        record.t_recv = clock::unix_micros();
+        record.surface = surface;
+        record.usage_src = "none";
+        record.set(Text::Rid, id);
+        record.set(Text::Key, key);
+        let bytes = match outcome {
+            Ok(bytes) => {
+                record.status = 200;
+                bytes
+            }
+            Err((error, bytes)) => {
+                record.status = error.kind.status();
+                record.set(Text::Err, error.stage.word());
+                bytes
+            }
+        };
+        record.bytes_out = bytes as u64;
+        self.log.record(record);
     }
 
     fn serve_own(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
@@ -249,7 +284,9 @@ impl Gateway {
             Endpoint::Model(id) => models::one(&list, id, anthropic)?,
             _ => models::page(&list, head.query(), anthropic)?,
         };
-        reply::json(call, 200, &self.request_id(), &body).ok();
+        let id = self.request_id();
+        reply::json(call, 200, &id, &body).ok();
+        self.leave(&id, MODELS, caller.key(), Ok(body.len()));
         Ok(())
     }
 
@@ -280,20 +317,24 @@ impl Service for Gateway {
             Route::WrongMethod(surface, methods) => (surface, Err(wrong_method(methods))),
             Route::Unknown(surface) => (surface, Err(unknown(head.path()))),
         };
-        let allowed = {
+        // A request of this gateway's own is told so whatever else is wrong with it: it carries a provider's key.
+        let allowed = self.refuse_loops(&head).and_then(|()| {
             let running = self.now();
             let server = &running.snapshot.server;
             host::check(&head, &server.allowed_hosts, &server.allowed_origins)
-        };
+        });
+        let lists = matches!(endpoint, Ok(Endpoint::Models | Endpoint::Model(_)));
         let served = allowed.and(endpoint).and_then(|endpoint| self.serve_own(call, surface, endpoint));
         if let Err(error) = served {
-            reply::refuse(call, surface, &error, &self.request_id()).ok();
+            let id = self.request_id();
+            let bytes = reply::refuse(call, surface, &error, &Way::none(&id)).unwrap_or(0);
+            self.leave(&id, if lists { MODELS } else { surface.word() }, "", Err((&error, bytes)));
         }
     }
 
     fn panicked(&self, call: &mut Call<'_>) {
         let id = self.request_id();
-        let place = PANICKED_AT.take().unwrap_or_default();
+        let place = panics::last_place();
         self.log.notice(
             log::Level::Error,
             format!("{id} panicked {place}: this request ended, the others go on"),
@@ -302,25 +343,17 @@ impl Service for Gateway {
             Route::To(surface, _) | Route::WrongMethod(surface, _) | Route::Unknown(surface) => surface,
         };
         let message = "the gateway has a defect, which ended this request; its log says where";
-        reply::refuse(call, surface, &Error::new(Stage::Edge, Kind::Internal, message), &id).ok();
+        let error = Error::new(Stage::Edge, Kind::Internal, message);
+        let bytes = reply::refuse(call, surface, &error, &Way::none(&id)).unwrap_or(0);
+        self.leave(&id, surface.word(), "", Err((&error, bytes)));
     }
 
     fn refusal(&self, error: &Error) -> Vec<u8> {
-        reply::refusal(error, &self.request_id())
+        let id = self.request_id();
+        let answer = reply::refusal(error, &id);
+        self.leave(&id, "edge", "", Err((error, answer.len())));
+        answer
     }
-}
-
-/// Keeps where a panic happened for the log, instead of printing it in the middle of everything.
-pub fn note_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!("at {}:{}", at.file(), at.line())).unwrap_or_default();
-        PANICKED_AT.set(Some(place));
-    }));
-}
-
-thread_local! {
-    // Set by the hook and read where the panic is caught, with no wait between.
-    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Appends a number in hexadecimal, `width` digits at least; every request has one, and `format!` costs ten times as
@@ -348,5 +381,9 @@ fn not_offered(path: &str) -> Error {
     Error::new(Stage::Edge, Kind::NotOffered, format!("`{shown}` is not offered by this version"))
 }
 
+/// `surface` of a record for a list of models.
+const MODELS: &str = "models";
+/// Of a failed attempt's description in the log.
+const LONGEST_DETAIL: usize = 300;
 /// Of a path in a message.
 const LONGEST_PATH: usize = 120;

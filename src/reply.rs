@@ -11,15 +11,21 @@ use crate::wire::{anthropic, fault};
 
 /// Refuses a request, if nothing of an answer was sent yet.
 /// In a stream whose head is out the refusal is the event that ends it.
-pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, id: &str) -> Result<(), Gone> {
+/// Returns the length of its body.
+pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, way: &Way<'_>) -> Result<usize, Gone> {
     if call.is_streaming() {
-        return call.finish(&anthropic::fault::event(error, id));
+        let event = anthropic::fault::event(error, way.id);
+        return call.finish(&event).map(|()| event.len());
     }
     if call.is_answered() {
-        return Ok(());
+        return Ok(0);
     }
-    let lines = refusal_lines(surface, error, id);
-    call.reply(error.kind.status(), &lines, &body(surface, error, id))
+    let mut lines = refusal_lines(surface, error, way.id);
+    if !way.attempts.is_empty() {
+        way.write(&mut lines);
+    }
+    let body = body(surface, error, way.id);
+    call.reply(error.kind.status(), &lines, &body).map(|()| body.len())
 }
 
 /// A whole answer to what could not be read as a request; nobody knows its surface, so it is in Anthropic's format.
@@ -77,6 +83,7 @@ fn body(surface: Surface, error: &Error, id: &str) -> Vec<u8> {
 }
 
 /// What an answer's head says of its way.
+#[derive(Default)]
 pub struct Way<'w> {
     /// Our id.
     pub id: &'w str,
@@ -90,10 +97,29 @@ pub struct Way<'w> {
     pub loss: &'w str,
     /// Own time up to the upstream's request, in microseconds.
     pub overhead_us: u64,
+    /// When to come back, in whole seconds, if a provider named a time.
+    pub retry_after: Option<u64>,
+}
+
+impl<'w> Way<'w> {
+    /// Of an answer that nobody was asked for.
+    pub fn none(id: &'w str) -> Self {
+        Self { id, ..Self::default() }
+    }
+
+    fn write(&self, lines: &mut Lines) {
+        lines.push("x-pointsman-provider", self.provider);
+        lines.push("x-pointsman-model", self.model);
+        lines.push("x-pointsman-attempts", self.attempts);
+        if !self.loss.is_empty() {
+            lines.push("x-pointsman-loss", self.loss);
+        }
+        lines.push_number("x-pointsman-overhead-us", self.overhead_us);
+    }
 }
 
 /// The lines of an answer that comes from an upstream. Of the upstream's own only those cross that are about this answer:
-/// its limits, ids and connection are the gateway's matter. `json`: the body was written here.
+/// its limits, ids, connection and when to come back are the gateway's matter. `json`: the body was written here.
 pub fn lines(way: &Way<'_>, upstream: &Fields, json: bool) -> Lines {
     let mut lines = Lines::new();
     let crossing: &[&str] = if json { &CROSSING[1..] } else { &CROSSING };
@@ -105,14 +131,11 @@ pub fn lines(way: &Way<'_>, upstream: &Fields, json: bool) -> Lines {
             lines.push(name, value);
         }
     }
-    lines.push("request-id", way.id);
-    lines.push("x-pointsman-provider", way.provider);
-    lines.push("x-pointsman-model", way.model);
-    lines.push("x-pointsman-attempts", way.attempts);
-    if !way.loss.is_empty() {
-        lines.push("x-pointsman-loss", way.loss);
+    if let Some(seconds) = way.retry_after {
+        lines.push_number("retry-after", seconds);
     }
-    lines.push_number("x-pointsman-overhead-us", way.overhead_us);
+    lines.push("request-id", way.id);
+    way.write(&mut lines);
     lines
 }
 
@@ -131,5 +154,4 @@ fn id_name(surface: Surface) -> &'static str {
 
 const JSON: &str = "application/json";
 /// An upstream's lines that reach the client; the first is about the body's form.
-const CROSSING: [&str; 5] =
-    ["content-type", "cache-control", "retry-after", "retry-after-ms", "x-should-retry"];
+const CROSSING: [&str; 3] = ["content-type", "cache-control", "x-should-retry"];

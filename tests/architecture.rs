@@ -155,10 +155,10 @@ struct Exception {
 #[rustfmt::skip]
 const EXCEPTIONS: &[Exception] = &[
     Exception { module: "cli::serve", what: &["std::thread::sleep"], reason: "the thread that watches the file, a plain one" },
-    Exception { module: "log", what: &["std::thread::sleep"], reason: "the log's own thread drains every 50 ms instead of being woken for each record" },
+    Exception { module: "log", what: &["std::thread::sleep"], reason: "the log's own thread drains every 20 ms instead of being woken for each record" },
     Exception { module: "edge::acceptor", what: &["std::thread::sleep"], reason: "the accepting thread, a plain one, when descriptors have run out" },
     Exception { module: "edge::acceptor", what: &["rustix::net"], reason: "opens and closes the listener, which std cannot with this backlog; no connection's socket" },
-    Exception { module: "gateway", what: &["thread_local"], reason: "the panic hook leaves the place of the panic; read where it is caught, with no wait between" },
+    Exception { module: "runtime::panics", what: &["log::error"], reason: "a plain thread tells its own panic, and may be the log's" },
     Exception { module: "runtime::home", what: &["unreachable", "eprintln"], reason: "at the start or never: without its threads the gateway cannot run" },
     Exception { module: "wire::fault", what: &["json", "serde_json::json"], reason: "refusals of a hundred bytes, off the common path" },
     Exception { module: "exchange", what: &["crate::wire::anthropic"], reason: "one dialect is spoken so far; the second brings the choice, and that belongs to `wire`" },

@@ -27,10 +27,10 @@ use crate::config::watch::{EVERY, Watch};
 use crate::config::{Found, Mistakes, describe, discover, from_env, listen_mistakes, load_for, reload};
 use crate::edge::acceptor::TlsSlot;
 use crate::edge::{Listener, Options as EdgeOptions, Shared, tls};
-use crate::gateway::{Gateway, Place, note_panics};
+use crate::gateway::{Gateway, Place};
 use crate::log::Queue;
 use crate::mock::{self, server::Server};
-use crate::runtime::{home, start};
+use crate::runtime::{home, panics, start};
 
 /// What `pointsman serve` takes.
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,7 @@ fn begin(options: &Options, snapshot: Snapshot) -> Result<Serving, String> {
         Pin::Off => Some(false),
     };
     start::start(start::Options { workers: options.workers.or(server.workers), pin });
-    note_panics();
+    panics::note();
     let tls = Arc::new(TlsSlot::empty());
     if let Some(files) = &server.tls {
         tls.store(Some(tls::load(&files.cert, &files.key)?));
@@ -192,6 +192,12 @@ impl Serving {
                 log::warn!("ended at once: {} requests were open", open());
                 break;
             }
+        }
+        // What is open is told so and leaves its record.
+        self.gateway.end();
+        let until = Instant::now() + LAST_WORDS;
+        while open() > 0 && Instant::now() < until {
+            next(&self.events, Some(LOOK));
         }
         self.log.flush(FLUSH);
         ExitCode::SUCCESS
@@ -294,5 +300,7 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
 
 /// How often a drain looks whether everything is done.
 const LOOK: Duration = Duration::from_millis(10);
+/// For requests that are still open at the end: each looks round every tick.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Longest wait for the log at the end.
 const FLUSH: Duration = Duration::from_secs(2);

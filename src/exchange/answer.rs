@@ -4,16 +4,14 @@
 //! looks clean.
 
 use super::attempt::{Said, Stop};
-use super::watch::{Over, Patience, Watch};
+use super::watch::{Patience, Watch};
 use crate::clock;
 use crate::edge::Gone;
-use crate::error::{Class, Error, Failure, Kind, Stage};
-use crate::http::{Fields, Lines};
+use crate::error::{Class, Error, Failure, Kind, Stage, whole_seconds};
 use crate::limits::FAIR_BYTES;
-use crate::log::Text;
 use crate::relay::{Came, Stream};
 use crate::reply::{self, Way};
-use crate::route::{Attempt, Exhausted, Plan};
+use crate::route::{Exhausted, Plan};
 use crate::runtime::home;
 use crate::upstream::{Trouble, Upstreams};
 use crate::wire::anthropic::fault;
@@ -36,24 +34,10 @@ impl Kept {
     }
 }
 
-/// The lines of an answer that an upstream gave; `json` if its body was written here.
-fn lines(watch: &Watch<'_, '_>, upstream: &Fields, json: bool) -> Lines {
-    let told = |which| watch.story.told(which);
-    let way = Way {
-        id: watch.story.id(),
-        provider: told(Text::Provider),
-        model: told(Text::Model),
-        attempts: told(Text::Attempts),
-        loss: told(Text::Loss),
-        overhead_us: watch.story.overhead_us(),
-    };
-    reply::lines(&way, upstream, json)
-}
-
 /// Answers whole.
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn whole(watch: &mut Watch<'_, '_>, whole: &Said) -> Result<(), Stop> {
-    let lines = lines(watch, &whole.fields, whole.ours);
+    let lines = reply::lines(&watch.story.way(), &whole.fields, whole.ours);
     watch.story.answered(whole.status, whole.body.len());
     watch.call.reply(whole.status, &lines, &whole.body).map_err(gone)
 }
@@ -68,7 +52,7 @@ pub fn stream(
     mut committed: Box<Committed>,
 ) -> Result<(), Stop> {
     if committed.head {
-        let lines = lines(watch, committed.stream.fields(), false);
+        let lines = reply::lines(&watch.story.way(), committed.stream.fields(), false);
         watch.call.begin(200, &lines);
         watch.story.answered(200, 0);
     }
@@ -148,10 +132,9 @@ fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: &[u8]) -> R
             Ok(Came::End(ending)) => return finish(watch, &[], ending),
             Err(trouble) => return Ok(End::Broken(trouble)),
         };
-        match looked {
-            Ok(()) => {}
-            Err(Over::Gone) => return Err(Stop::Gone),
-            Err(Over::Late(class)) => return Ok(End::Broken(Trouble::new(class, class.word()))),
+        if let Err(over) = looked {
+            let class = over.late()?;
+            return Ok(End::Broken(Trouble::new(class, class.word())));
         }
         if since_way_given >= FAIR_BYTES {
             since_way_given = 0;
@@ -197,8 +180,11 @@ pub fn give_up(
     mut kept: Kept,
 ) -> Result<(), Stop> {
     watch.story.plan(plan);
-    if let Some(failure) = told.tell.and_then(|at| plan.attempts().get(at)).and_then(Attempt::failure) {
-        watch.story.failed(failure);
+    if let Some(attempt) = told.tell.and_then(|at| plan.attempts().get(at)) {
+        watch.story.asked_of(attempt);
+        if let Some(failure) = attempt.failure() {
+            watch.story.failed(failure);
+        }
     }
     let said = told.tell.and_then(|at| kept.take(at));
     if watch.gate.as_ref().is_some_and(crate::gate::Gate::head_is_out) {
@@ -210,7 +196,9 @@ pub fn give_up(
         return watch.call.finish(&event).map_err(gone);
     }
     let Some(said) = said else { return Err(Stop::Refused(told.error(plan.attempts()))) };
-    let lines = lines(watch, &said.fields, said.ours);
+    // The soonest that anyone named, whoever's words these are.
+    let way = Way { retry_after: told.retry_after.map(whole_seconds), ..watch.story.way() };
+    let lines = reply::lines(&way, &said.fields, said.ours);
     watch.story.answered(said.status, said.body.len());
     watch.call.reply(said.status, &lines, &said.body).map_err(gone)
 }

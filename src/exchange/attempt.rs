@@ -97,6 +97,10 @@ impl Failed {
     fn silent(failure: Failure, detail: impl Into<String>) -> Self {
         Self { failure, detail: detail.into(), repair: None, said: None }
     }
+
+    fn late(class: Class) -> Self {
+        Self::silent(Failure::silent(class), class.word())
+    }
 }
 
 impl From<Trouble> for Failed {
@@ -295,8 +299,7 @@ impl<'a> Asking<'a> {
 fn told<T>(came: Result<T, Trouble>, over: Option<Over>) -> Result<Result<T, Failed>, Stop> {
     match (came, over) {
         (Ok(came), _) => Ok(Ok(came)),
-        (Err(_), Some(Over::Gone)) => Err(Stop::Gone),
-        (Err(_), Some(Over::Late(class))) => Ok(Err(Failed::silent(Failure::silent(class), class.word()))),
+        (Err(_), Some(over)) => Ok(Err(Failed::late(over.late()?))),
         (Err(trouble), None) => Ok(Err(trouble.into())),
     }
 }
@@ -339,12 +342,8 @@ fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> 
             }
             Came::End(ending) => return Ok(Outcome::Failed(early_end(ending))),
         };
-        match looked {
-            Ok(()) => {}
-            Err(Over::Gone) => return Err(Stop::Gone),
-            Err(Over::Late(class)) => {
-                return Ok(Outcome::Failed(Failed::silent(Failure::silent(class), class.word())));
-            }
+        if let Err(over) = looked {
+            return Ok(Outcome::Failed(Failed::late(over.late()?)));
         }
     }
 }

@@ -48,8 +48,9 @@ pub fn exchange(gateway: &Gateway, call: &mut Call<'_>, which: Which) {
             Stop::Gone => story.cut_by("client"),
             Stop::Refused(error) => {
                 story.refused(&error);
-                if reply::refuse(call, Surface::Anthropic, &error, story.id()).is_err() {
-                    story.cut_by("client");
+                match reply::refuse(call, Surface::Anthropic, &error, &story.way()) {
+                    Ok(bytes) => story.passed(bytes),
+                    Err(_) => story.cut_by("client"),
                 }
             }
         }
@@ -68,7 +69,6 @@ fn serve(
 ) -> Result<(), Stop> {
     let caller = gateway.caller(running, call, Surface::Anthropic, story.unix_seconds())?;
     story.caller(&caller);
-    gateway.refuse_loops(call)?;
     let body = call.body(running.snapshot.server.max_body)?;
     let mut now = story.body_is_whole();
     let ask = Ask::read(&body, which)?;
@@ -81,7 +81,7 @@ fn serve(
     let mut plan = plan(gateway, running, call.home(), &entry, &want, now)?;
     let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
     let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
-    let mut watch = Watch::new(call, story, gate, now);
+    let mut watch = Watch::new(call, story, gate, &gateway.ending, now);
     let mut kept = Kept::default();
     loop {
         match plan.next(now) {

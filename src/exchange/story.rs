@@ -10,7 +10,8 @@ use crate::clock;
 use crate::edge::Call;
 use crate::error::{Error, Failure};
 use crate::log::{Record, Text};
-use crate::route::Plan;
+use crate::reply::Way;
+use crate::route::{Attempt, Plan};
 use crate::wire::Meter;
 
 /// The story of one request.
@@ -98,11 +99,6 @@ impl Story {
         self.record.d_byte = 0;
     }
 
-    /// Own time up to the first upstream request, in microseconds.
-    pub fn overhead_us(&self) -> u64 {
-        self.record.overhead_us
-    }
-
     /// A byte of the attempt's answer came.
     pub fn byte(&mut self) {
         if self.record.d_byte == 0 {
@@ -143,15 +139,28 @@ impl Story {
             });
         }
         if let Some(last) = plan.attempts().last() {
-            self.record.set(Text::Provider, &last.provider.id);
-            self.record.set(Text::Credential, last.credential.map_or("", |c| &c.id));
-            self.record.set(Text::Model, last.model);
+            self.asked_of(last);
         }
     }
 
-    /// The text of a column that [`Self::plan`] wrote.
-    pub fn told(&self, which: Text) -> &str {
-        self.record.get(which)
+    /// Whose answer the client gets.
+    pub fn asked_of(&mut self, attempt: &Attempt<'_>) {
+        self.record.set(Text::Provider, &attempt.provider.id);
+        self.record.set(Text::Credential, attempt.credential.map_or("", |c| &c.id));
+        self.record.set(Text::Model, attempt.model);
+    }
+
+    /// What the head of an answer says of its way.
+    pub fn way(&self) -> Way<'_> {
+        Way {
+            id: self.id(),
+            provider: self.record.get(Text::Provider),
+            model: self.record.get(Text::Model),
+            attempts: self.record.get(Text::Attempts),
+            loss: self.record.get(Text::Loss),
+            overhead_us: self.record.overhead_us,
+            retry_after: None,
+        }
     }
 
     /// What the client got: its status and the bytes so far.
@@ -183,9 +192,13 @@ impl Story {
         self.record.usage_src = "final";
     }
 
-    /// The request was refused.
+    /// The request was refused; in the middle of an answer that breaks it off.
     pub fn refused(&mut self, error: &Error) {
-        self.record.status = error.kind.status();
+        if self.record.status == 0 {
+            self.record.status = error.kind.status();
+        } else {
+            self.record.cut_by = "gateway";
+        }
         self.record.set(Text::Err, error.stage.word());
     }
 

@@ -4,6 +4,7 @@
 //! One place for all waits of a request, called at every tick and while bytes come. Reads and writes no upstream.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::attempt::Stop;
@@ -11,7 +12,7 @@ use super::story::Story;
 use crate::clock;
 use crate::config::snapshot::Timeouts;
 use crate::edge::Call;
-use crate::error::Class;
+use crate::error::{Class, Error, Kind, Stage};
 use crate::gate::{Gate, Step};
 use crate::limits::TICK;
 use crate::reply;
@@ -24,12 +25,21 @@ pub enum Over {
     Gone,
     /// A deadline of the attempt.
     Late(Class),
+    /// The gateway ends, and the time for what was open is over.
+    Ending,
 }
 
-impl From<Over> for Stop {
-    /// For waits that have no deadline of their own.
-    fn from(_: Over) -> Self {
-        Self::Gone
+impl Over {
+    /// Which deadline it was; anything else ends the whole request.
+    pub fn late(self) -> Result<Class, Stop> {
+        match self {
+            Self::Late(class) => Ok(class),
+            Self::Gone => Err(Stop::Gone),
+            Self::Ending => {
+                let message = "the gateway was stopped before this request was done; send it again";
+                Err(Stop::Refused(Error::new(Stage::Relay, Kind::Unavailable, message)))
+            }
+        }
     }
 }
 
@@ -101,13 +111,21 @@ pub struct Watch<'w, 'c> {
     pub story: &'w mut Story,
     /// When the answer is committed. `None`: the client wants a whole answer, and no keep-alive can be sent.
     pub gate: Option<Gate>,
+    /// The gateway ends now.
+    ending: &'w AtomicBool,
     looked: Instant,
 }
 
 impl<'w, 'c> Watch<'w, 'c> {
     /// Over a client that wants its answer streamed if there is a gate.
-    pub fn new(call: &'w mut Call<'c>, story: &'w mut Story, gate: Option<Gate>, now: Instant) -> Self {
-        Self { call, story, gate, looked: now }
+    pub fn new(
+        call: &'w mut Call<'c>,
+        story: &'w mut Story,
+        gate: Option<Gate>,
+        ending: &'w AtomicBool,
+        now: Instant,
+    ) -> Self {
+        Self { call, story, gate, ending, looked: now }
     }
 
     /// A tick went by without a byte. `between`: a keep-alive may stand here.
@@ -133,11 +151,14 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 
     /// Waits, for the sake of a provider that is to be left alone for `time`.
-    pub fn rest(&mut self, time: Duration) -> Result<(), Over> {
+    pub fn rest(&mut self, time: Duration) -> Result<(), Stop> {
         let until = clock::now() + time;
         loop {
-            self.look(clock::now())?;
-            self.silence(true)?;
+            let looked = self.look(clock::now()).and_then(|()| self.silence(true));
+            if let Err(over) = looked {
+                // No attempt is under way, so it is no attempt's deadline.
+                return over.late().map(drop);
+            }
             let left = until.saturating_duration_since(clock::now());
             if left.is_zero() {
                 return Ok(());
@@ -156,6 +177,9 @@ impl<'w, 'c> Watch<'w, 'c> {
 
     fn look(&mut self, now: Instant) -> Result<(), Over> {
         self.looked = now;
+        if self.ending.load(Ordering::Relaxed) {
+            return Err(Over::Ending);
+        }
         if self.call.is_gone() { Err(Over::Gone) } else { Ok(()) }
     }
 

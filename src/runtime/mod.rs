@@ -13,6 +13,7 @@ pub mod buffer;
 pub mod home;
 pub mod line;
 pub mod locals;
+pub mod panics;
 pub mod socket;
 pub mod start;
 

@@ -226,6 +226,44 @@ fn an_error_in_another_shape_is_told_in_the_clients() {
     }
 }
 
+/// The client is told the soonest time that anyone named, and whose words it reads.
+#[test]
+fn what_is_told_when_all_failed_names_the_soonest_return_and_the_one_who_spoke() {
+    let limit = |after: &str| {
+        let body = r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#;
+        reply_with(429, &format!("content-type: application/json\r\nretry-after: {after}\r\n"), body)
+    };
+    let refused = reply(
+        401,
+        "application/json",
+        r#"{"type":"error","error":{"type":"authentication_error","message":"x"}}"#,
+    );
+    let broken = reply(
+        500,
+        "application/json",
+        r#"{"type":"error","error":{"type":"api_error","message":"from first"}}"#,
+    );
+    for (first, second, status, after, provider, attempts) in [
+        (limit("50"), limit("90"), 429, Some("50"), "second", "first:429, second:429"),
+        (limit("50"), limit("86400"), 429, Some("50"), "second", "first:429, second:429"),
+        (broken, refused.clone(), 500, None, "first", "first:500, second:401"),
+        (refused.clone(), refused, 502, None, "second", "first:401, second:401"),
+        (vec![Act::Close], vec![Act::Close], 502, None, "second", "first:reset, second:reset"),
+    ] {
+        let (first, second) = (upstream().always(first), upstream().always(second));
+        let gw = gateway()
+            .weighted("first", &first, 1)
+            .provider("second", &second, "standby: true")
+            .retry("attempts: 2")
+            .run();
+        let answer = gw.post(messages());
+        answer.is(status).attempts(attempts);
+        assert_eq!(answer.header("retry-after"), after, "{attempts}");
+        assert_eq!(answer.header("x-pointsman-provider"), Some(provider), "{attempts}");
+        assert!(answer.header("x-pointsman-model").is_some(), "{attempts}");
+    }
+}
+
 #[test]
 fn a_media_type_is_read_without_case() {
     let mut acts = sse(&stream("m", "hello"));

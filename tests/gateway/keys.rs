@@ -116,6 +116,8 @@ fn a_request_that_comes_round_again_is_a_508() {
     gw.post(messages()).is(200);
     let mark = first.seen()[0].header("via").unwrap().to_owned();
     gw.post(messages().header("via", &mark)).is(508).error("api_error", "came round");
+    // It carries a provider's key and any host: neither is looked at before.
+    gw.post(messages().header("via", &mark).header("x-api-key", "secret-of-first")).is(508);
     gw.post(messages().header("via", "1.1 varnish")).is(200);
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::client::Request;
 use crate::support::upstream::{chunk, sse_then};
 use crate::support::*;
 
@@ -241,6 +242,60 @@ fn what_a_request_leaves_behind_holds_no_secret_and_no_content() {
         assert!(!out.contains(secret), "`{secret}` on standard output: {out}");
         assert!(!err.contains(secret), "`{secret}` in the log: {err}");
     }
+}
+
+/// Not only requests for a model's answer: whatever was answered, but for probes.
+#[test]
+fn every_answer_leaves_a_record_but_probes() {
+    let first = upstream();
+    let folder = Folder::new();
+    let file = folder.file("c.yaml", &yaml(&first, "log: { access: true }"));
+    let mut process = Process::serve(folder, &["--config", file.to_str().unwrap()], &[]);
+    let ask = |request: &Request| process.client().send(request).answer().status;
+    let asked = [
+        ask(&raw("GET", "/anthropic/v1/models")),
+        ask(&raw("GET", "/nowhere")),
+        ask(&raw("DELETE", "/anthropic/v1/messages")),
+        ask(&raw("GET", "/anthropic/v1/models").header("origin", "http://evil.example")),
+        process.client().write(b"GET / HTTP/1.1\r\nhost : a\r\n\r\n").answer().status,
+    ];
+    assert_eq!(asked, [200, 404, 405, 403, 400]);
+    ask(&raw("GET", "/healthz"));
+    process.signal(rustix::process::Signal::TERM);
+    assert_eq!(process.end(), Some(0));
+    let out = process.out();
+    let told: Vec<(String, u16)> = out
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|r| {
+            (r["surface"].as_str().unwrap().to_owned(), u16::try_from(r["status"].as_u64().unwrap()).unwrap())
+        })
+        .collect();
+    let told: Vec<(&str, u16)> = told.iter().map(|(surface, status)| (surface.as_str(), *status)).collect();
+    assert_eq!(
+        told,
+        [("models", 200), ("anthropic", 404), ("anthropic", 405), ("models", 403), ("edge", 400)]
+    );
+}
+
+/// When the time for a drain is over, a stream ends with an event that says so, and a record.
+#[test]
+fn what_is_open_at_the_end_is_told_so() {
+    let begun = message_start("m") + &block_start() + &delta("one");
+    let first = upstream().always(sse_then(&begun, vec![Act::Hold]));
+    let draining =
+        gateway().weighted("first", &first, 1).server("drain: 300ms").also("log: { access: true }");
+    let folder = Folder::new();
+    let file = folder.file("c.yaml", &draining.yaml());
+    let mut process = Process::serve(folder, &["--config", file.to_str().unwrap()], &[]);
+    let mut client = process.client().send(&messages().stream());
+    client.wait_for("one");
+    process.signal(rustix::process::Signal::TERM);
+    let answer = client.answer();
+    assert_eq!(answer.is(200).events().last().unwrap().0, "error", "{}", answer.text());
+    assert_eq!(process.end(), Some(0));
+    assert!(process.out().contains(r#""cut_by":"gateway""#), "{}", process.out());
 }
 
 #[test]
