@@ -58,7 +58,7 @@ pub fn stream(
     }
     let held = watch.gate.as_mut().map(crate::gate::Gate::take_held).unwrap_or_default();
     let first = renamed(held, committed.stream.model_at(), asked);
-    let end = pass(watch, &mut committed, &first);
+    let end = pass(watch, &mut committed, first);
     let meter = committed.stream.meter();
     watch.story.meter(meter, matches!(end, Ok(End::Whole)));
     match end {
@@ -103,14 +103,15 @@ enum End {
 }
 
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
-fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: &[u8]) -> Result<End, Stop> {
+fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: Vec<u8>) -> Result<End, Stop> {
     let Committed { stream, patience, .. } = committed;
     if let Some(ending) = stream.over() {
-        return finish(watch, first, ending);
+        return finish(watch, &first, ending);
     }
     let mut since_way_given = first.len();
     watch.story.passed(first.len());
-    watch.call.piece(first).map_err(gone)?;
+    watch.call.piece(&first).map_err(gone)?;
+    drop(first); // The rest of the stream may take an hour.
     loop {
         let looked = match stream.read() {
             Ok(Came::Bytes(_)) => {
