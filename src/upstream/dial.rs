@@ -1,10 +1,11 @@
 //! Dialling: name, TCP (several addresses), proxy by CONNECT, TLS. All within one deadline.
 //!
-//! Each step waits in ticks, so that a client that goes away ends the dialling too.
+//! Each step waits in ticks, so that a client that goes away ends the dialling too, and so does the deadline, however few
+//! bytes the other end trickles.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
@@ -14,18 +15,19 @@ use crate::config::snapshot::Proxy;
 use crate::error::Class;
 use crate::limits::{MAX_RESPONSE_HEAD, TICK};
 use crate::runtime::buffer::Window;
-use crate::runtime::line::OnTick;
+use crate::runtime::line::{OnTick, Outgoing, Pace, is_tick};
 use crate::runtime::socket::Socket;
 use crate::runtime::{Home, Line};
 
-/// A new connection to `origin`, ready for a request.
+/// A new connection to `origin`, ready for a request, within `time` from now.
 #[inline(never)] // A frame of its own: stacks stay small while others wait.
 pub fn dial(
     home: &'static Home,
     origin: &Arc<Origin>,
-    deadline: Instant,
+    time: Duration,
     on_tick: OnTick<'_>,
 ) -> Result<Line, Trouble> {
+    let deadline = clock::now() + time;
     let mut late = false;
     let mut watch = || {
         late = clock::now() >= deadline;
@@ -34,7 +36,7 @@ pub fn dial(
     let dialled = steps(home, origin, deadline, &mut watch);
     match dialled {
         Err(trouble) if late => {
-            let detail = format!("not connected to {} in time", origin.host_field);
+            let detail = format!("not connected to {} in time: {}", origin.host_field, trouble.detail);
             Err(Trouble::new(trouble.failure.class, detail))
         }
         done => done,
@@ -58,7 +60,7 @@ fn steps(
     if !base.tls {
         return Ok(Line::Plain(socket));
     }
-    let config = origin.trust.config(home, deadline).map_err(|detail| Trouble::new(Class::Tls, detail))?;
+    let config = origin.trust.config(home, on_tick).map_err(|detail| Trouble::new(Class::Tls, detail))?;
     let name =
         ServerName::try_from(base.host.clone()).map_err(|e| Trouble::new(Class::Tls, e.to_string()))?;
     let session =
@@ -76,7 +78,7 @@ fn connect(
     on_tick: OnTick<'_>,
 ) -> Result<Socket, Trouble> {
     let addresses =
-        super::names::resolve(home, host, port, deadline).map_err(|e| Trouble::new(Class::Connect, e))?;
+        super::names::resolve(home, host, port, on_tick).map_err(|e| Trouble::new(Class::Connect, e))?;
     let mut last = format!("{host} has no address");
     for (n, address) in addresses.iter().enumerate() {
         // What is left is shared among the addresses that are left, so that one that swallows packets does not eat it all.
@@ -103,7 +105,7 @@ fn connect_one(
     loop {
         match socket.wait_connected(TICK) {
             Ok(()) => return Ok(socket),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(error) if is_tick(&error) => {
                 on_tick()?;
                 if clock::now() >= by {
                     return Err(error);
@@ -135,13 +137,16 @@ fn tunnel(
     request.push_str("\r\n");
     let mut window = Window::new(socket.home());
     let mut line = Line::Plain(socket);
-    line.write_all(&mut [IoSlice::new(request.as_bytes())], TICK, on_tick)
-        .map_err(|e| refused(describe(&e)))?;
+    let mut pace = Pace::new(TICK, on_tick);
+    let mut slices = [IoSlice::new(request.as_bytes())];
+    line.send(&mut Outgoing::new(&mut slices), &mut pace, true).map_err(|e| refused(describe(&e)))?;
     loop {
         if let Some(end) = memchr::memmem::find(window.rest(), b"\r\n\r\n") {
+            // Any 2xx stands for a tunnel.
             let status = window.rest().get(9..12).unwrap_or_default();
-            if status != b"200" {
-                return Err(refused(format!("answered {} to CONNECT", String::from_utf8_lossy(status))));
+            if !status.starts_with(b"2") {
+                let why = if status == b"407" { " (its user or password is wrong or missing)" } else { "" };
+                return Err(refused(format!("answered {} to CONNECT{why}", String::from_utf8_lossy(status))));
             }
             window.consume(end + 4);
             if !window.is_empty() {
@@ -152,14 +157,13 @@ fn tunnel(
         if window.rest().len() > MAX_RESPONSE_HEAD {
             return Err(refused("its answer to CONNECT is too long".to_owned()));
         }
-        match line.fill(&mut window, TICK) {
+        let waited = match line.fill(&mut window, TICK) {
             Ok(0) => return Err(refused("closed the connection".to_owned())),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                on_tick().map_err(|e| refused(describe(&e)))?;
-            }
-            Err(error) => return Err(refused(describe(&error))),
-        }
+            Ok(_) => pace.wet(),
+            Err(error) if is_tick(&error) => pace.dry(),
+            Err(error) => Err(error),
+        };
+        waited.map_err(|e| refused(describe(&e)))?;
     }
     match line {
         Line::Plain(socket) => Ok(socket),
