@@ -96,6 +96,9 @@ impl Answer {
                 // After an interim answer the server reads on, and after a good one too.
                 Ok(Sent::Answered) => {
                     answered = self.next_head(pace)?;
+                    while !answered && !self.window.is_empty() {
+                        answered = self.next_head(pace)?;
+                    }
                     if answered && self.status >= 300 {
                         self.keep_alive = false;
                         return Ok(());

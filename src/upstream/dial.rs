@@ -170,3 +170,61 @@ fn tunnel(
         Line::Tls(_) => Err(refused("unexpected TLS".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::dial;
+    use crate::config::snapshot::{Base, Proxy};
+    use crate::runtime::home::{Home, spawn};
+    use crate::upstream::Upstreams;
+
+    /// A proxy that says this to whatever it is asked.
+    fn proxy(says: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut stream = listener.incoming().flatten().next().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            stream.write_all(says.as_bytes()).unwrap();
+        });
+        address
+    }
+
+    /// What goes wrong when a provider is dialled through that proxy.
+    fn trouble(address: SocketAddr) -> Option<String> {
+        let base = Base { tls: false, host: "provider".to_owned(), port: 80, path: String::new() };
+        let proxy = Proxy { host: address.ip().to_string(), port: address.port(), authorization: None };
+        let origin = Upstreams::default().origin(&base, Some(&proxy), None);
+        let (tell, told) = mpsc::channel();
+        let home = Home::get(0);
+        spawn(home, move || {
+            let dialled = dial(home, &origin, Duration::from_secs(5), &mut || Ok(()));
+            tell.send(dialled.err().map(|trouble| trouble.detail)).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(20)).expect("the coroutine did not end")
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_named_with_its_answer() {
+        for (says, expected) in [
+            ("HTTP/1.1 403 Forbidden\r\n\r\n", "answered 403 to CONNECT"),
+            ("HTTP/1.1 407 X\r\n\r\n", "answered 407 to CONNECT (its user or password is wrong or missing)"),
+            ("HTTP/1.1 200 OK\r\n\r\nhello", "sent bytes before the tunnel stood"),
+            ("", "closed the connection"),
+        ] {
+            let address = proxy(says);
+            assert_eq!(trouble(address), Some(format!("proxy {address}: {expected}")));
+        }
+    }
+
+    #[test]
+    fn every_2xx_of_a_proxy_stands_for_a_tunnel() {
+        assert_eq!(trouble(proxy("HTTP/1.1 200 Connection established\r\n\r\n")), None);
+        assert_eq!(trouble(proxy("HTTP/1.0 204 No Content\r\nx: y\r\n\r\n")), None);
+    }
+}
