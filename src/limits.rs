@@ -49,6 +49,8 @@ pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
 /// Largest response head.
 pub const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+/// Interim answers (1xx) before the real one: servers send one or two; more are no answer.
+pub const MAX_INTERIM: usize = 16;
 /// Idle connections kept per worker and origin.
 pub const POOL_IDLE: usize = 64;
 /// An idle pooled connection older than this is not used again: servers close theirs after 60 s or more.
@@ -57,6 +59,11 @@ pub const POOL_AGE: Duration = Duration::from_secs(55);
 pub const MAX_ADDRESSES: usize = 4;
 /// A resolved name is used this long; the system's resolver gives no lifetime.
 pub const DNS_TTL: Duration = Duration::from_secs(30);
+/// An address older than [`DNS_TTL`] by at most this is used at once, while a new lookup runs: addresses of a name that
+/// moves stay good for minutes.
+pub const DNS_STALE: Duration = Duration::from_mins(5);
+/// For an even older one the lookup is awaited this long first (RFC 8767 section 5 has this figure).
+pub const DNS_PATIENCE: Duration = Duration::from_millis(1800);
 
 // ---- Routing ----
 

@@ -200,7 +200,7 @@ pub struct Base {
 }
 
 /// A CONNECT proxy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// Host name or IP.
     pub host: String,

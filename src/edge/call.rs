@@ -16,6 +16,7 @@ use crate::http::{Chunked, Lines, fields::Decimal, status};
 use crate::limits::{BODY_DEADLINE, BODY_IDLE, TICK};
 use crate::runtime::Home;
 use crate::runtime::buffer::SMALL;
+use crate::runtime::line::is_tick;
 
 /// The client is gone, or does not read any more: there is nobody to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl<'c> Call<'c> {
             match self.conn.line.fill(&mut self.conn.window, TICK) {
                 Ok(0) => return Err(cut()),
                 Ok(_) => return watch.progress(),
-                Err(error) if is_wait(&error) => watch.tick()?,
+                Err(error) if is_tick(&error) => watch.tick()?,
                 Err(_) => return Err(cut()),
             }
         }
@@ -317,11 +318,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// Whether an error only says that a tick is over.
-pub(super) fn is_wait(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn would_block() -> io::Result<usize> {

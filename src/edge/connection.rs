@@ -16,13 +16,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, End, is_wait};
+use super::call::{Call, End};
 use super::head::{self, Head};
 use super::{Service, Shared};
 use crate::clock;
 use crate::error::{Error, Kind, Stage};
 use crate::limits::{CLIENT_STALL, HEAD_DEADLINE, IDLE_TICK, KEEP_ALIVE, TICK};
 use crate::runtime::buffer::Window;
+use crate::runtime::line::is_tick;
 use crate::runtime::{Home, Line};
 
 /// A client connection at home.
@@ -112,7 +113,7 @@ impl Connection {
             match self.line.fill(&mut self.window, IDLE_TICK) {
                 Ok(0) => return None,
                 Ok(_) => {}
-                Err(error) if is_wait(&error) => match first_byte {
+                Err(error) if is_tick(&error) => match first_byte {
                     Some(began) if began.elapsed() > HEAD_DEADLINE => {
                         let late = "the request's head did not come in time";
                         return Some(Err(Error::new(Stage::Edge, Kind::Timeout, late)));
@@ -160,7 +161,7 @@ impl Connection {
                     dropped += n;
                     self.window.consume(n);
                 }
-                Err(error) if is_wait(&error) => {}
+                Err(error) if is_tick(&error) => {}
                 Err(_) => return,
             }
         }

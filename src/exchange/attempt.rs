@@ -205,7 +205,7 @@ impl<'a> Asking<'a> {
             home,
             origin,
             request,
-            patience.connect_by(),
+            patience.connect(),
             &mut || patience.sent(),
             &mut on_tick,
         );

@@ -65,9 +65,9 @@ impl Patience {
         Self { limits, streams, begun: now, last: Cell::new(None), heard: false, committed: false }
     }
 
-    /// When the connection must stand.
-    pub fn connect_by(&self) -> Instant {
-        self.begun + self.limits.connect.min(self.limits.total)
+    /// Longest time that dialling may take.
+    pub fn connect(&self) -> Duration {
+        self.limits.connect
     }
 
     /// The request is about to be sent.

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -18,6 +18,7 @@ use may::coroutine::Builder;
 use may::sync::Blocker;
 
 use super::buffer::Buffers;
+use super::line::OnTick;
 use super::socket::Numbers;
 
 /// One worker thread, and what belongs to it.
@@ -104,36 +105,81 @@ pub fn wait(home: &'static Home, time: Duration) {
     }
 }
 
-/// The helper did not answer in time, or its work panicked.
+/// The work panicked, no helper could take it, or the one who waited gave up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoAnswer;
 
-/// Runs blocking `work` on a helper thread and waits for its answer, at most until `deadline`.
-///
-/// Work that is still going on then goes on, and its answer is dropped.
-pub fn call<T: Send + 'static>(
+/// Runs blocking `work` on a helper thread and waits for its answer; see [`Pending::wait`].
+pub fn call<T: Clone + Send + 'static>(
     home: &'static Home,
-    deadline: Instant,
+    tick: Duration,
+    on_tick: OnTick<'_>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NoAnswer> {
-    let alarm = Alarm::new(home);
-    let slot = Arc::new(Mutex::new(None));
-    let (theirs, ring) = (Arc::clone(&slot), Arc::clone(&alarm));
-    let job = move || {
-        let answer = catch_unwind(AssertUnwindSafe(work)).map_err(|_| NoAnswer);
-        *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        ring.ring();
-    };
-    helpers().send(Box::new(job)).map_err(|_| NoAnswer)?;
-    timer().set(deadline, &alarm);
-    loop {
-        alarm.blocker.park(None).ok();
-        if let Some(answer) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return answer;
+    Pending::start(work)?.wait(home, tick, on_tick)
+}
+
+/// The answer of work on a helper thread, for as many as want to wait for it.
+#[derive(Debug)]
+pub struct Pending<T>(Mutex<Wanted<T>>);
+
+#[derive(Debug)]
+struct Wanted<T> {
+    answer: Option<Result<T, NoAnswer>>,
+    /// Who is to be woken; one that gave up is gone.
+    waiting: Vec<Weak<Alarm>>,
+}
+
+impl<T: Clone + Send + 'static> Pending<T> {
+    /// Gives blocking work to a helper thread. It never waits: with too much work queued already there is no answer.
+    pub fn start(work: impl FnOnce() -> T + Send + 'static) -> Result<Arc<Self>, NoAnswer> {
+        let pending = Arc::new(Self(Mutex::new(Wanted { answer: None, waiting: Vec::new() })));
+        let theirs = Arc::clone(&pending);
+        let job = move || theirs.give(catch_unwind(AssertUnwindSafe(work)).map_err(|_| NoAnswer));
+        helpers().try_send(Box::new(job)).map_err(|_| NoAnswer)?;
+        Ok(pending)
+    }
+
+    /// The answer, if it has come.
+    pub fn answer(&self) -> Option<Result<T, NoAnswer>> {
+        self.wanted().answer.clone()
+    }
+
+    /// Waits for the answer. `on_tick` is called once per tick, and its error ends the waiting; the work itself goes on.
+    pub fn wait(&self, home: &'static Home, tick: Duration, on_tick: OnTick<'_>) -> Result<T, NoAnswer> {
+        let alarm = Alarm::new(home);
+        let mut wanted = self.wanted();
+        if let Some(answer) = &wanted.answer {
+            return answer.clone();
         }
-        if alarm.rang.load(Ordering::Acquire) {
-            return Err(NoAnswer);
+        wanted.waiting.retain(|other| other.strong_count() > 0);
+        wanted.waiting.push(Arc::downgrade(&alarm));
+        drop(wanted);
+        timer().set(Instant::now() + tick, &alarm);
+        loop {
+            alarm.blocker.park(None).ok();
+            if let Some(answer) = self.answer() {
+                return answer;
+            }
+            if alarm.rang.swap(false, Ordering::AcqRel) {
+                on_tick().map_err(|_| NoAnswer)?;
+                timer().set(Instant::now() + tick, &alarm);
+            }
         }
+    }
+
+    fn give(&self, answer: Result<T, NoAnswer>) {
+        let mut wanted = self.wanted();
+        wanted.answer = Some(answer);
+        let waiting = std::mem::take(&mut wanted.waiting);
+        drop(wanted);
+        for alarm in waiting.iter().filter_map(Weak::upgrade) {
+            alarm.ring();
+        }
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,7 +198,8 @@ fn wake(home: &'static Home, blocker: Arc<Blocker>) {
     spawn(home, move || blocker.unpark());
 }
 
-/// Something that rings once, at a home.
+/// Something that rings at a home.
+#[derive(Debug)]
 struct Alarm {
     home: &'static Home,
     blocker: Arc<Blocker>,
@@ -184,7 +231,7 @@ impl Timer {
 
 struct Due {
     at: Instant,
-    alarm: std::sync::Weak<Alarm>,
+    alarm: Weak<Alarm>,
 }
 
 impl PartialEq for Due {
@@ -264,10 +311,13 @@ const THREAD_STACK: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
     use std::time::{Duration, Instant};
 
-    use super::{Home, NoAnswer, call, give_way, spawn, wait};
+    use super::{Home, NoAnswer, Pending, call, give_way, spawn, wait};
+
+    const TICK: Duration = Duration::from_millis(10);
 
     fn at_home<T: Send + 'static>(work: impl FnOnce(&'static Home) -> T + Send + 'static) -> T {
         let (tell, told) = mpsc::channel();
@@ -278,26 +328,55 @@ mod tests {
 
     #[test]
     fn a_helper_answers_and_the_coroutine_goes_on() {
-        assert_eq!(at_home(|home| call(home, Instant::now() + Duration::from_secs(5), || 7)), Ok(7));
+        assert_eq!(at_home(|home| call(home, TICK, &mut || Ok(()), || 7)), Ok(7));
     }
 
     #[test]
-    fn a_helper_that_hangs_is_left_at_the_deadline() {
+    fn a_helper_that_hangs_is_left_at_a_tick() {
         let began = Instant::now();
-        let answer = at_home(|home| {
-            call(home, Instant::now() + Duration::from_millis(50), || {
-                std::thread::sleep(Duration::from_secs(2));
-            })
+        let (answer, ticks) = at_home(|home| {
+            let mut ticks = 0;
+            let answer = call(
+                home,
+                TICK,
+                &mut || {
+                    ticks += 1;
+                    if ticks == 5 { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+                },
+                || std::thread::sleep(Duration::from_secs(2)),
+            );
+            (answer, ticks)
         });
-        assert_eq!(answer, Err(NoAnswer));
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert_eq!((answer, ticks), (Err(NoAnswer), 5));
+        assert!(began.elapsed() >= TICK * 5 && began.elapsed() < Duration::from_secs(2));
     }
 
     #[test]
     fn a_helper_that_panics_is_an_answer() {
-        let answer: Result<(), _> =
-            at_home(|home| call(home, Instant::now() + Duration::from_secs(5), || panic!("helper")));
+        let answer: Result<(), _> = at_home(|home| call(home, TICK, &mut || Ok(()), || panic!("helper")));
         assert_eq!(answer, Err(NoAnswer));
+    }
+
+    #[test]
+    fn many_wait_for_one_answer() {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let (go, gone) = mpsc::channel();
+        let pending = Pending::start(move || {
+            gone.recv().unwrap();
+            RUNS.fetch_add(1, Ordering::Relaxed)
+        });
+        let pending = pending.unwrap();
+        let (tell, told) = mpsc::channel();
+        for n in 0..8 {
+            let (pending, tell, home) = (Arc::clone(&pending), tell.clone(), Home::get(n));
+            spawn(home, move || tell.send(pending.wait(home, TICK, &mut || Ok(()))).unwrap());
+        }
+        std::thread::sleep(TICK * 3);
+        assert_eq!(pending.answer(), None);
+        go.send(()).unwrap();
+        for _ in 0..8 {
+            assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(Ok(0)));
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A byte stream over a home socket, plain or TLS.
 //!
 //! Reading appends to a [`Window`]; no buffer is held while waiting. Writing takes slices and returns when all is with
-//! the kernel. Every wait is one tick long; what happens at a tick (is the client still there? is a deadline over?) is
-//! the caller's [`OnTick`]. Knows nothing of HTTP.
+//! the kernel, or, where an answer is awaited, as soon as the other end says something while there is no room. Every wait
+//! is one tick long; what happens at a tick (is the client still there? is a deadline over?) is the caller's [`OnTick`],
+//! and a [`Pace`] sees to it that bytes which trickle do not put it off. Knows nothing of HTTP.
 
 use std::io::{self, BufRead, IoSlice, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::buffer::{LARGE, SMALL, Window};
 use super::home::Home;
@@ -13,6 +14,88 @@ use super::socket::Socket;
 
 /// What a caller does when a wait's tick is over: `Err` ends the operation with that error.
 pub type OnTick<'t> = &'t mut dyn FnMut() -> io::Result<()>;
+
+/// Whether an error only says that a tick is over.
+pub fn is_tick(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Calls an [`OnTick`] once for every tick of elapsed time, whether the waits in it ran dry or bytes trickled in.
+pub struct Pace<'t> {
+    tick: Duration,
+    on_tick: OnTick<'t>,
+    /// Bytes that go out begin the tick anew.
+    anew: bool,
+    /// When the last tick began. The clock is read only where a wait did not end the work.
+    last: Option<Instant>,
+    stopped: bool,
+}
+
+impl<'t> Pace<'t> {
+    /// By the clock alone: for deadlines.
+    pub fn new(tick: Duration, on_tick: OnTick<'t>) -> Self {
+        Self { tick, on_tick, anew: false, last: None, stopped: false }
+    }
+
+    /// Ticks without a byte going out: for ends that do not read.
+    fn of_stalls(tick: Duration, on_tick: OnTick<'t>) -> Self {
+        Self { anew: true, ..Self::new(tick, on_tick) }
+    }
+
+    /// The length of a wait.
+    pub fn tick(&self) -> Duration {
+        self.tick
+    }
+
+    /// Whether the [`OnTick`] ended the work.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// A wait ran dry: a tick is over.
+    pub fn dry(&mut self) -> io::Result<()> {
+        self.last = Some(Instant::now());
+        (self.on_tick)().inspect_err(|_| self.stopped = true)
+    }
+
+    /// Something happened, and the work is not done: the tick may be over all the same.
+    pub fn wet(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let last = *self.last.get_or_insert(now);
+        if now.saturating_duration_since(last) >= self.tick { self.dry() } else { Ok(()) }
+    }
+
+    fn written(&mut self) {
+        if self.anew {
+            self.last = None;
+        }
+    }
+}
+
+/// Slices on their way out, cut to what is left. The first is never empty.
+pub struct Outgoing<'s, 'b>(&'s mut [IoSlice<'b>]);
+
+impl<'s, 'b> Outgoing<'s, 'b> {
+    /// Nothing is out yet.
+    pub fn new(slices: &'s mut [IoSlice<'b>]) -> Self {
+        let mut whole = Self(slices);
+        whole.cut(0);
+        whole
+    }
+
+    fn cut(&mut self, written: usize) {
+        IoSlice::advance_slices(&mut self.0, written);
+    }
+}
+
+/// What became of bytes that an answer is awaited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// All are with the kernel.
+    Whole,
+    /// There was no room for the rest, and the other end has something to say, if only that it is done.
+    Answered,
+}
 
 /// A connection's byte stream.
 pub enum Line {
@@ -39,15 +122,16 @@ impl Line {
         tick: Duration,
         on_tick: OnTick<'_>,
     ) -> io::Result<Self> {
+        let mut pace = Pace::new(tick, on_tick);
         let mut tls = Box::new(Tls { socket, session, early: Vec::new() });
         tls.session.set_buffer_limit(Some(LARGE));
         while tls.session.is_handshaking() {
-            tls.flush(tick, on_tick)?;
+            tls.flush(&mut pace, false)?;
             if tls.session.is_handshaking() && tls.session.wants_read() {
-                tls.receive_waiting(tick, on_tick)?;
+                tls.receive_waiting(&mut pace)?;
             }
         }
-        tls.flush(tick, on_tick)?;
+        tls.flush(&mut pace, false)?;
         Ok(Self::Tls(tls))
     }
 
@@ -87,9 +171,9 @@ impl Line {
         window.rest_lightly();
         match self {
             Self::Plain(socket) => {
-                let mut small = [0_u8; SMALL];
-                let n = socket.wait_read(&mut small, tick)?;
-                window.push(&small[..n]);
+                let mut first = [0_u8; FIRST];
+                let n = socket.wait_read(&mut first, tick)?;
+                window.push(&first[..n]);
                 Ok(n)
             }
             Self::Tls(tls) => {
@@ -107,28 +191,27 @@ impl Line {
         }
     }
 
-    /// Writes all of `slices`.
+    /// Writes all of `slices`, whatever the other end says meanwhile. A tick is one without a byte going out.
     pub fn write_all(
         &mut self,
         slices: &mut [IoSlice<'_>],
         tick: Duration,
         on_tick: OnTick<'_>,
     ) -> io::Result<()> {
+        self.send(&mut Outgoing::new(slices), &mut Pace::of_stalls(tick, on_tick), false).map(|_| ())
+    }
+
+    /// Writes `slices`, which are cut to what is left. With `listen`, bytes or an end that come while there is no room
+    /// end it: a server that has made up its mind may read no further.
+    pub fn send(
+        &mut self,
+        slices: &mut Outgoing<'_, '_>,
+        pace: &mut Pace<'_>,
+        listen: bool,
+    ) -> io::Result<Sent> {
         match self {
-            Self::Plain(socket) => write_plain(socket, slices, tick, on_tick),
-            Self::Tls(tls) => {
-                for slice in slices.iter() {
-                    let mut rest: &[u8] = slice;
-                    while !rest.is_empty() {
-                        let n = tls.session.writer().write(rest)?;
-                        rest = &rest[n..];
-                        if n == 0 || !rest.is_empty() {
-                            tls.flush(tick, on_tick)?;
-                        }
-                    }
-                }
-                tls.flush(tick, on_tick)
-            }
+            Self::Plain(socket) => write_plain(socket, slices, pace, listen),
+            Self::Tls(tls) => tls.write(slices, pace, listen),
         }
     }
 
@@ -139,6 +222,15 @@ impl Line {
             tls.session.write_tls(&mut Now(&mut tls.socket)).ok();
         }
         self.socket().shutdown_write();
+    }
+
+    /// Whether an idle connection can serve another request: nothing has come since the last one.
+    pub fn is_silent(&self) -> bool {
+        let unread = match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => !tls.early.is_empty(),
+        };
+        !unread && self.socket().is_silent()
     }
 
     fn knows_nothing_is_there(&self) -> bool {
@@ -160,32 +252,40 @@ impl std::fmt::Debug for Line {
 
 fn write_plain(
     socket: &mut Socket,
-    mut slices: &mut [IoSlice<'_>],
-    tick: Duration,
-    on_tick: OnTick<'_>,
-) -> io::Result<()> {
-    IoSlice::advance_slices(&mut slices, 0);
-    if slices.len() > 1 && slices.iter().map(|slice| slice.len()).sum::<usize>() <= COALESCED {
-        let sent = send_as_one(socket, slices)?;
-        IoSlice::advance_slices(&mut slices, sent);
+    slices: &mut Outgoing<'_, '_>,
+    pace: &mut Pace<'_>,
+    listen: bool,
+) -> io::Result<Sent> {
+    if slices.0.len() > 1 && slices.0.iter().map(|slice| slice.len()).sum::<usize>() <= COALESCED {
+        slices.cut(send_as_one(socket, slices.0)?);
     }
-    while let Some(first) = slices.first() {
-        let written = match socket.try_write(slices) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match socket.wait_write(first, tick) {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    on_tick()?;
-                    continue;
+    while !slices.0.is_empty() {
+        match socket.try_write(slices.0) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                slices.cut(written);
+                pace.written();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if listen && !socket.is_silent() {
+                    return Ok(Sent::Answered);
                 }
-                waited => waited?,
-            },
-            tried => tried?,
-        };
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+                wait_for_room(socket, pace)?;
+            }
+            Err(error) => return Err(error),
         }
-        IoSlice::advance_slices(&mut slices, written);
     }
-    Ok(())
+    Ok(Sent::Whole)
+}
+
+/// Waits until there may be room, or something to read.
+fn wait_for_room(socket: &mut Socket, pace: &mut Pace<'_>) -> io::Result<()> {
+    // A write of nothing wakes at every event of the socket; one of something would wait on after bytes that came.
+    match socket.wait_write(&[], pace.tick()) {
+        Ok(_) => pace.wet(),
+        Err(error) if is_tick(&error) => pace.dry(),
+        Err(error) => Err(error),
+    }
 }
 
 /// Sends small slices as one: copying them costs less than the kernel's look at a list.
@@ -282,59 +382,94 @@ impl Tls {
 
     /// Waits one tick for cipher text and feeds it in.
     fn receive(&mut self, tick: Duration) -> io::Result<()> {
-        let mut small = [0_u8; SMALL];
-        match self.socket.wait_read(&mut small, tick)? {
+        let mut first = [0_u8; FIRST];
+        match self.socket.wait_read(&mut first, tick)? {
             0 => self.feed_end(),
-            n => self.feed_early(&small[..n]),
+            n => self.feed_early(&first[..n]),
         }
     }
 
-    fn receive_waiting(&mut self, tick: Duration, on_tick: OnTick<'_>) -> io::Result<()> {
+    fn receive_waiting(&mut self, pace: &mut Pace<'_>) -> io::Result<()> {
+        match self.receive_now() {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return pace.wet(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        let mut first = [0_u8; FIRST];
+        match self.socket.wait_read(&mut first, pace.tick()) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => self.feed_early(&first[..n]).and_then(|()| pace.wet()),
+            Err(error) if is_tick(&error) => pace.dry(),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decrypts what is there for the next read, without waiting; `Ok(0)`: the other end is done.
+    fn receive_now(&mut self) -> io::Result<usize> {
         let home = self.socket.home();
         let mut scratch = home.buffers.take();
-        let tried = self.socket.try_read(&mut scratch);
-        let fed = match tried {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => self.feed_early(&scratch),
-            Err(error) => Err(error),
-        };
+        let read = self.socket.try_read(&mut scratch);
+        let fed = read.and_then(|n| self.feed_early(&scratch).map(|()| n));
         home.buffers.give(scratch);
-        match fed {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return done,
+        fed
+    }
+
+    /// Whether the other end has something to say; tickets and the like are no word.
+    fn hears(&mut self) -> io::Result<bool> {
+        while self.early.is_empty() {
+            match self.receive_now() {
+                Ok(0) => return self.feed_end().map(|()| true),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
-        let mut small = [0_u8; SMALL];
-        match self.socket.wait_read(&mut small, tick) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => self.feed_early(&small[..n]),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick(),
-            Err(error) => Err(error),
+        Ok(true)
+    }
+
+    fn write(
+        &mut self,
+        slices: &mut Outgoing<'_, '_>,
+        pace: &mut Pace<'_>,
+        listen: bool,
+    ) -> io::Result<Sent> {
+        loop {
+            while let Some(first) = slices.0.first() {
+                let taken = self.session.writer().write(first)?;
+                if taken == 0 {
+                    break;
+                }
+                slices.cut(taken);
+            }
+            match self.flush(pace, listen)? {
+                Sent::Whole if !slices.0.is_empty() => {}
+                sent => return Ok(sent),
+            }
         }
     }
 
     /// Sends what the session wants to send.
-    fn flush(&mut self, tick: Duration, on_tick: OnTick<'_>) -> io::Result<()> {
+    fn flush(&mut self, pace: &mut Pace<'_>, listen: bool) -> io::Result<Sent> {
         while self.session.wants_write() {
-            let mut out = Now(&mut self.socket);
-            match self.session.write_tls(&mut out) {
+            match self.session.write_tls(&mut Now(&mut self.socket)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(_) => pace.written(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // A write of nothing waits for room in the same way as a write of something.
-                    match self.socket.wait_write(&[], tick) {
-                        Err(error) if error.kind() == io::ErrorKind::TimedOut => on_tick()?,
-                        waited => {
-                            waited?;
-                        }
+                    if listen && self.hears()? {
+                        return Ok(Sent::Answered);
                     }
+                    wait_for_room(&mut self.socket, pace)?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(Sent::Whole)
     }
 }
 
+/// What a wait reads by itself; the rest is there to be read after it. It stands on every waiting stack.
+const FIRST: usize = 1024;
 /// Slices of this many bytes in all are copied into one.
 const COALESCED: usize = 16 * 1024;
 

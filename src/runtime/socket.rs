@@ -115,11 +115,17 @@ impl Socket {
         self.drained && self.io.as_io_data().io_flag.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether an idle connection looks fit for another request: nothing was announced since its last use. Free of
-    /// charge, and a hint only: what the kernel has not told yet is met by the request itself.
-    pub fn looks_idle(&self) -> bool {
+    /// Whether nothing has come that was not read, no end and no error either. Asks the kernel only where what was
+    /// announced leaves a doubt.
+    pub fn is_silent(&self) -> bool {
         use std::sync::atomic::Ordering;
-        self.io.as_io_data().io_flag.load(Ordering::Relaxed) & ANNOUNCED == 0
+        let announced = self.io.as_io_data().io_flag.load(Ordering::Relaxed) & ANNOUNCED != 0;
+        if self.drained && !announced {
+            return true;
+        }
+        let mut one = [0_u8; 1];
+        let peeked = rustix::net::recv(&*self.tcp, &mut one, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        peeked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
     /// Waits until bytes come, one tick at most (`TimedOut`). Only after [`Socket::try_read`] said `WouldBlock` or
@@ -145,6 +151,8 @@ impl Socket {
     /// Waits until something of `buf` is written, one tick at most (`TimedOut`). Only after `WouldBlock`.
     pub fn wait_write(&mut self, buf: &[u8], tick: Duration) -> io::Result<usize> {
         self.io.set_write_timeout(Some(tick))?;
+        // The wait swallows the word of bytes that come meanwhile.
+        self.drained = false;
         self.io.write(buf)
     }
 

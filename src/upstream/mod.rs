@@ -6,26 +6,29 @@
 
 pub mod answer;
 pub mod dial;
+mod gzip;
 pub mod names;
 pub mod pool;
 pub mod provider;
 pub mod trust;
 
-use std::collections::HashMap;
-use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::config::snapshot::{Base, Proxy};
 use crate::error::{Class, Failure};
 use crate::limits::TICK;
-use crate::runtime::line::OnTick;
+use crate::runtime::line::{OnTick, Pace};
 use crate::runtime::{Home, Line, Locals};
 
 pub use answer::{Answer, Read};
 pub use pool::Pool;
+pub use trust::Trust;
 
-/// Where requests go. Kept across reloads while its parts stay the same, and its pooled connections with it.
+/// Where requests go. Kept across reloads while its parts stay the same, and its pooled connections with it; once no
+/// configuration that is in use names it, both go.
 #[derive(Debug)]
 pub struct Origin {
     /// Names the pool.
@@ -35,7 +38,7 @@ pub struct Origin {
     /// `host` as it is sent.
     pub host_field: String,
     proxy: Option<Proxy>,
-    trust: Arc<trust::Trust>,
+    trust: Arc<Trust>,
 }
 
 /// How an attempt without an answer ended. The detail is for the log: it may name hosts, never a secret.
@@ -66,65 +69,91 @@ pub struct Request<'r> {
 /// Every connection to every origin.
 pub struct Upstreams {
     pools: Locals<Pool>,
-    origins: Mutex<HashMap<String, Arc<Origin>>>,
+    known: Mutex<Known>,
+}
+
+/// What the configurations in use name. They hold it; here it is only found again.
+#[derive(Default)]
+struct Known {
+    origins: Vec<Weak<Origin>>,
+    trusts: Vec<Weak<Trust>>,
+    /// No id is ever given twice: an old origin's connections may still be in a pool.
+    next: u64,
 }
 
 impl Default for Upstreams {
     fn default() -> Self {
-        Self { pools: Locals::new(Pool::default), origins: Mutex::default() }
+        Self { pools: Locals::new(Pool::default), known: Mutex::default() }
     }
 }
 
 impl Upstreams {
-    /// The origin of these parts: the one that is already known, or a new one. For loading a configuration.
-    pub fn origin(
-        &self,
-        base: &Base,
-        proxy: Option<&Proxy>,
-        ca_file: Option<&std::path::Path>,
-    ) -> Arc<Origin> {
-        let key = format!("{base:?} {:?} {ca_file:?}", proxy.map(|p| (&p.host, p.port)));
-        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = origins.len() as u64;
-        let made = origins.entry(key).or_insert_with(|| {
-            Arc::new(Origin {
-                id: next,
-                base: base.clone(),
-                host_field: host_field(base),
-                proxy: proxy.cloned(),
-                trust: trust::of(ca_file),
-            })
+    /// The origin of these parts: the one that is already known, or a new one. For loading a configuration: it reads the
+    /// extra file, so that another content makes another origin, and so does another password of the proxy.
+    pub fn origin(&self, base: &Base, proxy: Option<&Proxy>, ca_file: Option<&Path>) -> Arc<Origin> {
+        let trust = Trust::new(ca_file);
+        let mut known = self.known();
+        let same = known.trusts.iter().filter_map(Weak::upgrade).find(|same| **same == trust);
+        let trust = same.unwrap_or_else(|| {
+            let trust = Arc::new(trust);
+            known.trusts.push(Arc::downgrade(&trust));
+            trust
         });
-        Arc::clone(made)
+        let same = known.origins.iter().filter_map(Weak::upgrade).find(|origin| {
+            origin.base == *base && origin.proxy.as_ref() == proxy && Arc::ptr_eq(&origin.trust, &trust)
+        });
+        if let Some(same) = same {
+            return same;
+        }
+        let made = Arc::new(Origin {
+            id: known.next,
+            base: base.clone(),
+            host_field: host_field(base),
+            proxy: proxy.cloned(),
+            trust,
+        });
+        known.next += 1;
+        known.origins.retain(|origin| origin.strong_count() > 0);
+        known.trusts.retain(|trust| trust.strong_count() > 0);
+        known.origins.push(Arc::downgrade(&made));
+        made
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request and waits for the head of its answer.
     ///
-    /// `connect_by` bounds the dialling; every other deadline is `on_tick`'s, whose error ends the attempt. `sent` is
-    /// called when the first byte is about to go out.
+    /// `connect` bounds the dialling, from when it begins; every other deadline is `on_tick`'s, whose error ends the
+    /// attempt. `sent` is called when the first byte is about to go out.
     pub fn send(
         &self,
         home: &'static Home,
         origin: &Arc<Origin>,
         request: Request<'_>,
-        connect_by: Instant,
+        connect: Duration,
         sent: &mut dyn FnMut(),
         on_tick: OnTick<'_>,
     ) -> Result<Answer, Trouble> {
         if let Some(line) = self.pooled(home, origin) {
             sent();
-            match exchange_heads(line, origin, request, on_tick) {
+            match ask(line, origin, request, on_tick) {
                 Err(Early { stale: true, .. }) => {}
                 done => return done.map_err(|early| early.trouble),
             }
         }
-        let line = dial::dial(home, origin, connect_by, on_tick)?;
+        let line = dial::dial(home, origin, connect, on_tick)?;
         sent();
-        exchange_heads(line, origin, request, on_tick).map_err(|early| early.trouble)
+        ask(line, origin, request, on_tick).map_err(|early| early.trouble)
     }
 
     fn pooled(&self, home: &'static Home, origin: &Origin) -> Option<Line> {
-        self.pools.of(home).take(origin.id)
+        let mut gone = Vec::new();
+        let line = self.pools.of(home).take(origin.id, &mut gone);
+        // Closed here, after the pool is unlocked again.
+        drop(gone);
+        line
     }
 
     /// Gives an answer's connection back if it can serve another request.
@@ -137,9 +166,12 @@ impl Upstreams {
         }
     }
 
-    /// Closes the pooled connections of a home that are too old to be used. Must run at home.
+    /// Closes the pooled connections of a home that are too old to be used, or that no configuration in use wants. Must
+    /// run at home.
     pub fn sweep(&self, home: &'static Home) {
-        let old = self.pools.of(home).sweep();
+        let wanted: Vec<u64> =
+            self.known().origins.iter().filter_map(Weak::upgrade).map(|origin| origin.id).collect();
+        let old = self.pools.of(home).sweep(|id| wanted.contains(&id));
         drop(old);
     }
 
@@ -157,38 +189,16 @@ struct Early {
     trouble: Trouble,
 }
 
-fn exchange_heads(
-    mut line: Line,
-    origin: &Arc<Origin>,
-    request: Request<'_>,
-    on_tick: OnTick<'_>,
-) -> Result<Answer, Early> {
-    let reused = line_is_reused(&line);
-    let mut slices = Vec::with_capacity(request.body.len() + 1);
-    slices.push(IoSlice::new(request.head));
-    slices.extend(request.body.iter().map(|piece| IoSlice::new(piece)));
-    let mut stopped = false;
-    let mut watch = || on_tick().inspect_err(|_| stopped = true);
-    let written = line.write_all(&mut slices, TICK, &mut watch);
-    if stopped {
-        return Err(Early { stale: false, trouble: Trouble::new(Class::Total, "stopped while sending") });
+fn ask(line: Line, origin: &Arc<Origin>, request: Request<'_>, on_tick: OnTick<'_>) -> Result<Answer, Early> {
+    let reused = line.socket().uses() > 0;
+    let mut answer = Answer::new(line, Arc::clone(origin));
+    match answer.ask(request, &mut Pace::new(TICK, on_tick)) {
+        Ok(()) => Ok(answer),
+        Err(trouble) => {
+            let stale = reused && trouble.failure.class == Class::Reset && answer.is_untouched();
+            Err(Early { stale, trouble })
+        }
     }
-    // A server may answer and close before it has read everything (413, 401): what it said counts, not the broken pipe.
-    let mut answer = Answer::new(line, Arc::clone(origin), written.is_ok());
-    answer.read_head(on_tick).map_err(|trouble| {
-        let trouble = match written {
-            Err(error) if trouble.failure.class == Class::Reset => {
-                Trouble::new(Class::Reset, describe(&error))
-            }
-            _ => trouble,
-        };
-        Early { stale: reused && trouble.failure.class == Class::Reset && answer.is_untouched(), trouble }
-    })?;
-    Ok(answer)
-}
-
-fn line_is_reused(line: &Line) -> bool {
-    line.socket().uses() > 0
 }
 
 fn host_field(base: &Base) -> String {

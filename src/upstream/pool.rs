@@ -20,14 +20,21 @@ struct Idle {
     since: Instant,
 }
 
+impl Idle {
+    fn is_fit(&self) -> bool {
+        self.since.elapsed() < POOL_AGE && self.line.is_silent()
+    }
+}
+
 impl Pool {
-    /// The connection that was used last, if one is fit for use.
-    pub fn take(&mut self, origin: u64) -> Option<Line> {
+    /// The connection that was used last, if one is fit for use. Those that are not go to `gone`.
+    pub fn take(&mut self, origin: u64, gone: &mut Vec<Line>) -> Option<Line> {
         let (_, lines) = self.idle.iter_mut().find(|(id, _)| *id == origin)?;
         while let Some(idle) = lines.pop() {
-            if idle.line.socket().looks_idle() && idle.since.elapsed() < POOL_AGE {
+            if idle.is_fit() {
                 return Some(idle.line);
             }
+            gone.push(idle.line);
         }
         None
     }
@@ -45,19 +52,22 @@ impl Pool {
         oldest
     }
 
-    /// Takes out everything that is too old or was closed by the other end.
+    /// Takes out everything that is too old, was closed by the other end, or belongs to an origin that is not `wanted`
+    /// any more.
     #[must_use]
-    pub fn sweep(&mut self) -> Vec<Line> {
+    pub fn sweep(&mut self, wanted: impl Fn(u64) -> bool) -> Vec<Line> {
         let mut gone = Vec::new();
-        for (_, lines) in &mut self.idle {
+        self.idle.retain_mut(|(origin, lines)| {
+            let wanted = wanted(*origin);
             for idle in std::mem::take(lines) {
-                if idle.line.socket().looks_idle() && idle.since.elapsed() < POOL_AGE {
+                if wanted && idle.is_fit() {
                     lines.push(idle);
                 } else {
                     gone.push(idle.line);
                 }
             }
-        }
+            wanted
+        });
         gone
     }
 

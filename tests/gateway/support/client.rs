@@ -91,6 +91,13 @@ impl Client {
         self.write(request.text().as_bytes())
     }
 
+    /// One request after another: all on the gateway's same worker, and so with the same pool.
+    pub fn post(&mut self, request: &Request) -> Answer {
+        self.head = request.method == "HEAD";
+        let _ = self.stream.write_all(request.text().as_bytes());
+        self.next_answer()
+    }
+
     pub fn write(mut self, bytes: &[u8]) -> Self {
         // A server that refused already may have closed: what it said counts.
         let _ = self.stream.write_all(bytes);

@@ -78,11 +78,15 @@ pub fn upstream() -> Upstream {
 
 /// A provider that nobody serves: connections are refused.
 pub fn dead() -> Upstream {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    Upstream { address, shared: Arc::default() }
+    Upstream::at(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
 impl Upstream {
+    /// A provider that somebody else serves.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, shared: Arc::default() }
+    }
+
     /// The next request, and each further call the one after it, is played like this.
     pub fn then(self, acts: Vec<Act>) -> Self {
         self.shared.scripts.lock().unwrap().push_back(acts);
