@@ -104,6 +104,8 @@ impl<'c> Call<'c> {
             Framing::Chunked => self.chunked(max)?,
         };
         self.body = Body::Whole;
+        // The answer may take an hour, and what came next, if anything, is small.
+        self.conn.window.rest_lightly();
         Ok(body)
     }
 
