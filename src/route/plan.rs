@@ -27,7 +27,7 @@ use super::pins::{Asked, Pin, resolve};
 use super::select::{Chooser, Member, hash, mix, rendezvous};
 use super::table::{Key, Seat, Seats, Table};
 use crate::config::snapshot::{Account, Affinity, Provider, Retry, Snapshot};
-use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::error::{Class, Error, Failure, Kind, Length, Stage};
 use crate::govern::Entry;
 
 /// The order of one request's attempts. Made by [`plan()`] only.
@@ -179,8 +179,10 @@ impl<'a> Plan<'a> {
                 self.again = Some((slot, candidate.key));
             }
             (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
-            (_, Class::Overflow) => self.only_larger_than(slot),
-            (Some(Cause::Model), _) | (_, Class::NotOffered) => self.set(slot, State::Hopeless),
+            (_, Class::Overflow) => self.only_larger_than(slot, failure.length),
+            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop) => {
+                self.set(slot, State::Hopeless);
+            }
             (None, _) => self.set(slot, State::Failed),
         }
     }
@@ -534,7 +536,7 @@ impl<'a> Plan<'a> {
             credential,
             model,
             renamed: model != self.asked.named,
-            context_1m: self.asked.context_1m || self.slots.get(slot).is_some_and(|s| s.context_1m),
+            context_1m: self.slots.get(slot).is_some_and(|s| s.context_1m),
             repairs: self.repairs(slot, model, ms),
             attempt,
             slot,
@@ -592,18 +594,19 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The conversation did not fit: only models whose window is known to be larger stay in the choice.
-    fn only_larger_than(&mut self, small: usize) {
-        let window = self.want.window;
-        let known = self.slots.get(small).and_then(|s| window(s.model)).unwrap_or(0);
-        let needed = self.want.context_needed.map_or(0, |n| n.saturating_sub(1)).max(known);
+    /// The conversation did not fit: only models whose window is known to be larger stay in the choice. What the provider
+    /// told counts for more than what is known of its model: a server may offer less than the model could.
+    fn only_larger_than(&mut self, small: usize, told: Length) {
+        let known = self.want.window;
+        let full = told.limit.or_else(|| self.slots.get(small)?.window(known));
         self.set(small, State::Hopeless);
         for at in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(at).filter(|s| s.state != State::Hopeless) else { continue };
-            let reason = match window(slot.model) {
-                Some(window) if window > needed => continue,
-                Some(window) => Reason::Window(window),
+            let reason = match slot.window(known) {
                 None => Reason::WindowUnknown,
+                Some(window) if told.needed.is_some_and(|needed| window < needed) => Reason::Window(window),
+                Some(window) if full.is_some_and(|full| window <= full) => Reason::NoLarger(window),
+                Some(_) => continue,
             };
             slot.state = State::Hopeless;
             if let Some(provider) = self.provider(at) {
