@@ -254,7 +254,7 @@ fn want<'a>(model: &'a str, session: Option<&str>) -> Want<'a> {
         session: session.map(session_hash),
         new_turn: true,
         cache_ttl: &|| Duration::from_mins(5),
-        input_bytes: 120_000,
+        large_context: false,
         context_needed: Some(30_000),
         window: |model| model.starts_with("claude").then_some(200_000),
     }

@@ -210,6 +210,8 @@ pub enum Class {
     Server,
     /// The conversation does not fit this model's context window.
     Overflow,
+    /// 508: the provider leads back to a gateway that has seen the request before.
+    Loop,
     /// A 400 that names one field or value which this model does not take.
     Field,
     /// A 400 that refuses the signature of a thinking block.
@@ -244,6 +246,7 @@ impl Class {
             Self::Overloaded => "overloaded",
             Self::Server => "server",
             Self::Overflow => "context",
+            Self::Loop => "loop",
             Self::Field => "field",
             Self::Signature => "signature",
             Self::Client => "client",
@@ -260,11 +263,27 @@ pub struct Failure {
     pub status: u16,
     /// When the provider said to come back (`retry-after-ms`, `retry-after` in seconds or as a date), as sent: not capped.
     pub retry_after: Option<Duration>,
+    /// What the provider told of lengths; only with [`Class::Overflow`].
+    pub length: Length,
+}
+
+/// How long a conversation is that does not fit, and how long it may be, as far as the provider told. In tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Length {
+    /// What the window would have to hold.
+    pub needed: Option<u64>,
+    /// What it holds.
+    pub limit: Option<u64>,
 }
 
 impl Failure {
     /// A failure without an answer.
-    pub fn silent(class: Class) -> Self {
-        Self { class, status: 0, retry_after: None }
+    pub const fn silent(class: Class) -> Self {
+        Self { class, status: 0, retry_after: None, length: Length { needed: None, limit: None } }
+    }
+
+    /// Whether there was an answer that says so itself: one with a status of success says nothing of the failure.
+    pub fn was_told(&self) -> bool {
+        self.status != 0 && !(200..300).contains(&self.status)
     }
 }

@@ -140,7 +140,7 @@ fn want<'a>(question: &Question<'a>) -> Want<'a> {
         session: question.session.map(session_hash),
         new_turn: true,
         cache_ttl: &|| Duration::from_mins(5),
-        input_bytes: 0,
+        large_context: false,
         context_needed: question.input_tokens,
         window: question.window,
     }

@@ -28,9 +28,9 @@ use crate::govern::{self, Entry};
 use crate::reply;
 use crate::route::{self, Candidate, Next, Plan, Want};
 use crate::runtime::Home;
-use crate::wire::anthropic::capability;
 use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::{Ask, Call as Which};
+use crate::wire::anthropic::{capability, estimate};
 
 use answer::Kept;
 pub use attempt::Failed;
@@ -77,7 +77,7 @@ fn serve(
     story.asked(&ask.model, ask.stream, session.as_deref(), body.len());
     let entry = govern::enter(&running.snapshot, &caller, Surface::Anthropic, Some(&ask.model))?;
     let cache_ttl = || if ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES };
-    let want = want(&ask, session.as_deref(), &cache_ttl);
+    let want = want(&head, &ask, which, session.as_deref(), &cache_ttl);
     let mut plan = plan(gateway, running, call.home(), &entry, &want, now)?;
     let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
     let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
@@ -166,21 +166,33 @@ fn plan<'a>(
     route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, now)
 }
 
-/// The session that a request belongs to: the client's header first, then what its body says, then our own header.
+/// The session that a request belongs to (INTERFACE section 4.3): Claude Code's header, then what the body's `metadata`
+/// says, then what other clients name it by (`session_id` as a header or a field, `prompt_cache_key`), then our own header.
 fn session<'a>(head: &'a Head, ask: &Ask<'a>) -> Option<Cow<'a, str>> {
     let header = |name| head.get(name).map(str::trim).filter(|id| !id.is_empty()).map(Cow::Borrowed);
-    header("x-claude-code-session-id").or_else(|| ask.session()).or_else(|| header("x-pointsman-session"))
+    header("x-claude-code-session-id")
+        .or_else(|| ask.session())
+        .or_else(|| header("session_id"))
+        .or_else(|| ask.session_of_others())
+        .or_else(|| header("x-pointsman-session"))
 }
 
-fn want<'a>(ask: &'a Ask<'_>, session: Option<&str>, cache_ttl: &'a dyn Fn() -> Duration) -> Want<'a> {
+fn want<'a>(
+    head: &Head,
+    ask: &'a Ask<'_>,
+    which: Which,
+    session: Option<&str>,
+    cache_ttl: &'a dyn Fn() -> Duration,
+) -> Want<'a> {
     Want {
         model: &ask.model,
         surface: Surface::Anthropic,
         session: session.map(route::session_hash),
         new_turn: session.is_some() && ask.new_turn(),
         cache_ttl,
-        input_bytes: ask.body.len(),
-        context_needed: None,
+        large_context: capability::asks_for_large_window(head.fields.all("anthropic-beta")),
+        // What is too long to be answered may still be counted.
+        context_needed: if which == Which::Messages { estimate::fewest_tokens(ask) } else { None },
         window: capability::window,
     }
 }

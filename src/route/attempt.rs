@@ -110,7 +110,7 @@ pub fn write_attempts(attempts: &[Attempt<'_>], text: &mut String) {
         match attempt.outcome {
             Outcome::Open => text.push_str("open"),
             Outcome::Ok => text.push_str("ok"),
-            Outcome::Failed(f) if f.status == 0 => text.push_str(f.class.word()),
+            Outcome::Failed(f) if !f.was_told() => text.push_str(f.class.word()),
             // Writing to a string cannot fail.
             Outcome::Failed(f) => drop(write!(text, "{}", f.status)),
         }
@@ -183,6 +183,7 @@ impl Exhausted {
                 (Kind::RateLimit, format!("the provider `{provider}` is at its rate limit: try again later"))
             }
             Class::Overflow => (Kind::BadRequest, "prompt is too long for every provider".to_owned()),
+            Class::Loop => (Kind::Loop, format!("the provider `{provider}` leads back to this gateway")),
             Class::Client | Class::Field | Class::Signature => {
                 (Kind::BadRequest, format!("the provider `{provider}` refused the request"))
             }
@@ -199,7 +200,7 @@ impl Exhausted {
 fn told(attempts: &[Attempt<'_>]) -> Option<usize> {
     let last = |wanted: fn(Failure) -> bool| attempts.iter().rposition(|a| a.failure().is_some_and(wanted));
     last(|f| {
-        f.status != 0
+        f.was_told()
             && !matches!(f.class, Class::Credential | Class::Money | Class::NotOffered | Class::Model)
     })
     .or_else(|| last(|f| f.class == Class::Model))
@@ -226,6 +227,11 @@ mod tests {
             (&["429/90", "429/5", "503/40"], "a:429, b:429, c:503", Some(2), 502, Some(5)),
             (&["429/86400"], "a:429", Some(0), 429, Some(600)),
             (&["500", "400"], "a:500, b:400", Some(1), 400, None),
+            // A status of success tells nothing: the words of the other one do.
+            (&["500", "empty"], "a:500, b:unreadable", Some(0), 502, None),
+            (&["empty"], "a:unreadable", Some(0), 502, None),
+            (&["508", "508"], "a:508, b:508", Some(1), 508, None),
+            (&["overflow 9>5", "401"], "a:400, b:401", Some(0), 400, None),
             (&[], "", None, 502, None),
         ] {
             let attempts: Vec<Attempt<'_>> = answers

@@ -17,7 +17,7 @@
 //! | 429 | the key, for that model | what it says, else 1 s doubling to 60 s |
 //! | credential, money | the key | 5 s doubling to 5 min |
 //! | unknown model | that model at that provider | 10 s doubling to 5 min |
-//! | client faults, 408, 409, context, `total_timeout` | nothing | |
+//! | client faults, 408, 409, 508, context, `total_timeout` | nothing | |
 //!
 //! A refusal that does not rest the provider ends its rest: it answers again.
 //! "What it says" never counts for more than [`limits::MAX_REST`]. The request path only loads and stores atomics: the
@@ -385,11 +385,12 @@ pub fn rested(class: Class) -> Option<Cause> {
         Class::Credential | Class::Money => Some(Cause::Refused),
         Class::Model => Some(Cause::Model),
         // A long answer says nothing about the next one; 408, 409 and the context are about this request; who does not
-        // count tokens may well answer messages.
+        // count tokens may well answer messages; a loop is the configuration's fault.
         Class::Total
         | Class::NotOffered
         | Class::Conflict
         | Class::Overflow
+        | Class::Loop
         | Class::Field
         | Class::Signature
         | Class::Client => None,

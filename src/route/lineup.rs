@@ -19,10 +19,24 @@ pub(super) struct Slot<'a> {
     pub at: usize,
     /// As which model it is asked, without `[1m]`.
     pub model: &'a str,
-    /// The configuration names that model with `[1m]`.
+    /// The client, its alias or the configuration names that model with `[1m]`.
     pub context_1m: bool,
+    /// The configuration names that model with `[1m]`: whatever it is, it has that window.
+    pub marked: bool,
+    /// The window of a million tokens is asked for, by `[1m]` or by the beta itself.
+    pub large: bool,
     pub tier: Tier,
     pub state: State,
+}
+
+impl Slot<'_> {
+    /// The window of its model in tokens, as far as it is known. `known` is [`Want::window`].
+    pub fn window(&self, known: fn(&str) -> Option<u64>) -> Option<u64> {
+        let plain = known(self.model);
+        // To ask a model for a large window that nobody knows it to have does not give it one.
+        let large = self.marked || (self.large && plain.is_some());
+        if large { known(&format!("{}[1m]", self.model)) } else { plain }
+    }
 }
 
 /// How a provider fared in this request.
@@ -73,6 +87,8 @@ pub enum Reason {
     NoKey,
     /// The conversation does not fit the model's window, in tokens.
     Window(u64),
+    /// The conversation did not fit a window of at least this many tokens, and this model's holds no more.
+    NoLarger(u64),
     /// The conversation fits no known smaller window, and this model's is not known.
     WindowUnknown,
     /// It rests, for so many milliseconds more.
@@ -92,6 +108,9 @@ impl fmt::Display for Reason {
             Self::NotOffered => f.write_str("its `models` do not offer the model"),
             Self::NoKey => f.write_str("none of its keys may be used for the model"),
             Self::Window(tokens) => write!(f, "the conversation does not fit its window of {tokens} tokens"),
+            Self::NoLarger(tokens) => {
+                write!(f, "its window of {tokens} tokens is no larger than the one that was too small")
+            }
             Self::WindowUnknown => f.write_str("its model's window is not known to be larger"),
             Self::Rests(cause, ms) => write!(f, "rests for {} s more: {}", ms.div_ceil(1000), cause.word()),
             Self::Probed => f.write_str("another request is finding out whether it works again"),
@@ -117,7 +136,7 @@ pub(super) fn lineup<'a>(
     let mut left_out = Vec::new();
     for &at in &seats.order {
         let Some(provider) = account.providers.get(at) else { continue };
-        match sift(provider, at, caller, asked) {
+        match sift(provider, at, caller, asked, want.large_context) {
             Ok(slot) => slots.push(slot),
             Err(reason) => left_out.push(LeftOut { provider: &provider.id, reason }),
         }
@@ -137,6 +156,7 @@ fn sift<'a>(
     at: usize,
     caller: &Caller,
     asked: &Asked<'a>,
+    large: bool,
 ) -> Result<Slot<'a>, Reason> {
     let pinned = match asked.pin {
         Pin::Provider(only) if only != at => return Err(Reason::Pinned),
@@ -160,7 +180,9 @@ fn sift<'a>(
         return Err(Reason::NoWeight);
     }
     let model = if pinned { Some(asked.model) } else { sent(provider, asked.model) };
-    let (model, context_1m) = bare(model.ok_or(Reason::NotOffered)?);
+    let (model, marked) = bare(model.ok_or(Reason::NotOffered)?);
+    let context_1m = marked || asked.context_1m;
+    let large = large || context_1m || has_large_context(provider);
     let credentials = &provider.credentials;
     if !credentials.is_empty() && !credentials.iter().any(|c| serves(&c.models, model)) {
         return Err(Reason::NoKey);
@@ -168,8 +190,13 @@ fn sift<'a>(
     // Last, so that this reason means that the provider would do otherwise.
     match &caller.allow().providers {
         Some(allowed) if !allowed.contains(&provider.id) => Err(Reason::NotAllowed),
-        _ => Ok(Slot { at, model, context_1m, tier, state: State::Open }),
+        _ => Ok(Slot { at, model, context_1m, marked, large, tier, state: State::Open }),
     }
+}
+
+/// Whether its `headers` ask for the window of a million tokens.
+fn has_large_context(provider: &Provider) -> bool {
+    provider.headers.iter().any(|(name, value)| name == "anthropic-beta" && value.expose().contains(LARGE))
 }
 
 /// The model that a provider is asked for, if it offers it.
@@ -195,7 +222,7 @@ fn too_small<'a>(
     left_out: &mut Vec<LeftOut<'a>>,
 ) {
     let Some(needed) = want.context_needed else { return };
-    let small = |slot: &Slot<'_>| (want.window)(slot.model).filter(|&window| window < needed);
+    let small = |slot: &Slot<'_>| slot.window(want.window).filter(|&window| window < needed);
     if slots.iter().all(|s| small(s).is_some()) {
         return;
     }
@@ -238,3 +265,6 @@ fn nobody(account: &Account, caller: &Caller, asked: &Asked<'_>, left_out: &[Lef
     let reasons = if reasons.is_empty() { "it has none".to_owned() } else { reasons.join("; ") };
     Error::new(Stage::Route, kind, format!("{text} ({reasons})"))
 }
+
+/// The beta for the window of a million tokens, without its date.
+const LARGE: &str = "context-1m-";

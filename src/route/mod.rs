@@ -49,11 +49,12 @@ pub struct Want<'a> {
     /// How long the prompt cache lives without use: 5 minutes, or 1 hour where the request says so. Asked only for a
     /// session that was answered away from home, because it takes a look through the whole body.
     pub cache_ttl: &'a dyn Fn() -> Duration,
-    /// Bytes of the body.
-    pub input_bytes: usize,
-    /// Tokens that the model's window must hold, if known.
+    /// The client asks for the window of a million tokens by the beta itself, whatever the model's name says.
+    pub large_context: bool,
+    /// Tokens that the model's window must hold at the least, if known.
     pub context_needed: Option<u64>,
-    /// The context window of a model in tokens; `None` where it is not known.
+    /// The context window of a model in tokens, with `[1m]` at the end of its name the large one; `None` where it is not
+    /// known. That is all that is asked of a provider: images and tools are taken by every one of the types served.
     pub window: fn(&str) -> Option<u64>,
 }
 

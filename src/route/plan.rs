@@ -17,18 +17,22 @@
 //!
 //! Keeps no state beyond its request: rests and moves are told to the registry. Does not wait and does not send.
 
+mod first;
+mod standing;
+
 use std::time::{Duration, Instant};
 
 use super::Want;
 use super::attempt::{Attempt, Candidate, Exhausted, Next, Outcome, Why, attempts_text, write_attempts};
-use super::health::{Cause, Probe, Resting, Standing, millis, rested};
-use super::lineup::{LeftOut, Lineup, Reason, Slot, State, lineup, serves};
-use super::pins::{Asked, Pin, resolve};
-use super::select::{Chooser, Member, hash, mix, rendezvous};
-use super::table::{Key, Seat, Seats, Table};
+use super::health::{Cause, Probe, Standing, rested};
+use super::lineup::{LeftOut, Lineup, Reason, Slot, State, lineup};
+use super::pins::{Asked, resolve};
+use super::select::{Chooser, hash};
+use super::table::{Key, Seats, Table};
 use crate::config::snapshot::{Account, Affinity, Provider, Retry, Snapshot};
-use crate::error::{Class, Error, Failure, Kind, Stage};
+use crate::error::{Class, Error, Failure, Kind, Length, Stage};
 use crate::govern::Entry;
+use standing::With;
 
 /// The order of one request's attempts. Made by [`plan()`] only.
 #[derive(Debug)]
@@ -179,8 +183,10 @@ impl<'a> Plan<'a> {
                 self.again = Some((slot, candidate.key));
             }
             (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
-            (_, Class::Overflow) => self.only_larger_than(slot),
-            (Some(Cause::Model), _) | (_, Class::NotOffered) => self.set(slot, State::Hopeless),
+            (_, Class::Overflow) => self.only_larger_than(slot, failure.length),
+            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop) => {
+                self.set(slot, State::Hopeless);
+            }
             (None, _) => self.set(slot, State::Failed),
         }
     }
@@ -263,159 +269,6 @@ impl<'a> Plan<'a> {
     pub fn sharing(&self) -> usize {
         let first = self.slots.first().map(|s| s.tier);
         self.slots.iter().take_while(|s| Some(s.tier) == first).count()
-    }
-
-    // ---- The first choice ----
-
-    /// Ends the request where everyone rests and said until when. Also notes who rests.
-    fn refuse_if_all_rest(&mut self, ms: u64) -> Result<(), Error> {
-        let (mut free, mut soonest, mut limits_only) = (false, None::<u64>, true);
-        for at in 0..self.slots.len() {
-            let Some(rest) = self.obstacle(at, ms) else {
-                free = true;
-                continue;
-            };
-            self.note_rest(at, rest, ms);
-            if rest.is_hopeless() {
-                continue;
-            }
-            // One that did not say may be back before its time: it is asked.
-            free |= !rest.said;
-            limits_only &= rest.cause == Cause::Limit;
-            soonest = Some(soonest.map_or(rest.until, |s| s.min(rest.until)));
-        }
-        match soonest {
-            Some(until) if !free => Err(self.all_rest(limits_only, until.saturating_sub(ms))),
-            _ => Ok(()),
-        }
-    }
-
-    fn note_rest(&mut self, at: usize, rest: Resting, ms: u64) {
-        let Some(provider) = self.provider(at) else { return };
-        let left = rest.until.saturating_sub(ms);
-        let reason = if left == 0 { Reason::Probed } else { Reason::Rests(rest.cause, left) };
-        self.left_out.push(LeftOut { provider: &provider.id, reason });
-    }
-
-    fn all_rest(&self, limits_only: bool, ms: u64) -> Error {
-        let kind = if limits_only { Kind::RateLimit } else { Kind::Unavailable };
-        let what = if limits_only { "is at its rate limit" } else { "asked to be left alone for a while" };
-        let who: Vec<&str> = self.order().map(|(p, _)| p.id.as_str()).collect();
-        let message = format!(
-            "every provider that serves `{}` {what} ({}): try again in {} s",
-            self.asked.named,
-            who.join(", "),
-            ms.div_ceil(1000)
-        );
-        Error::new(Stage::Route, kind, message).after(Duration::from_millis(ms))
-    }
-
-    fn choose_home(&mut self, session: u64, ms: u64) {
-        let sharing = self.sharing();
-        let members = (0..sharing).filter_map(|i| Some((i, self.seat(i)?.member)));
-        let home = rendezvous(session, members).unwrap_or(0);
-        let Some(tag) = self.home_tag(home, session) else { return };
-        self.choice = if self.is_pinned() { Choice::Pinned } else { Choice::Home };
-        let mut first = home;
-        // A pin and a bare name may lead to the same model of the same provider, and each moves by itself.
-        let session = if self.is_pinned() { mix(session, PINNED) } else { session };
-        let home = Home { session, tag };
-        self.home = Some(home);
-        if let Some((slot, key)) = self.stays(home, ms) {
-            first = slot;
-            self.first_key = self.slots.get(slot).map(|s| s.at).zip(key);
-            self.choice = Choice::Moved;
-        }
-        self.put_first(first);
-        if self.slots.len() == 1 && self.choice == Choice::Home {
-            self.choice = Choice::Only;
-        }
-    }
-
-    /// The tag of a slot's provider and the key that the session has there when none rests.
-    fn home_tag(&self, slot: usize, session: u64) -> Option<u64> {
-        let seat = self.seat(slot)?;
-        let keys = self.keys(slot).map(|(_, key)| (key.member.tag, key.member));
-        Some(rendezvous(session, keys).unwrap_or(seat.member.tag))
-    }
-
-    /// Slot and key where failover left the session, if it still may be asked.
-    fn stays(&self, home: Home, ms: u64) -> Option<(usize, Option<usize>)> {
-        let moves = self.table.registry.moves();
-        if moves.is_empty() {
-            return None;
-        }
-        let target = moves.stays(self.move_tag(home), self.want.new_turn, ms)?;
-        let tags = (0..self.slots.len()).flat_map(|slot| {
-            let keys = self.keys(slot).map(move |(i, key)| (slot, Some(i), key.member.tag));
-            let bare = self.seat(slot).filter(|s| s.keys.is_empty()).map(|s| (slot, None, s.member.tag));
-            keys.chain(bare)
-        });
-        tags.into_iter().find(|&(_, _, tag)| tag == target).map(|(slot, key, _)| (slot, key))
-    }
-
-    /// Caches belong to a model, and one session may use several: each moves by itself.
-    fn move_tag(&self, home: Home) -> u64 {
-        mix(mix(home.session, home.tag), hash(self.asked.model))
-    }
-
-    fn remember(&self, home: Home, answered: u64, ms: u64) {
-        let moves = self.table.registry.moves();
-        if answered != home.tag {
-            let until = ms.saturating_add(millis((self.want.cache_ttl)()));
-            moves.moved(self.move_tag(home), answered, until);
-        } else if !moves.is_empty() {
-            moves.at_home(self.move_tag(home));
-        }
-    }
-
-    fn choose_turn(&mut self, chooser: &mut Chooser, ms: u64) {
-        self.point = chooser.ticket();
-        let free: Vec<(usize, Member)> = self.free_of_first_tier(ms);
-        let slot = chooser.turn(&free).unwrap_or(0);
-        self.first_key = self.key_by_turn(slot, chooser, ms);
-        self.put_first(slot);
-        self.choice = match (self.is_pinned(), self.slots.len()) {
-            (true, _) => Choice::Pinned,
-            (false, 1) => Choice::Only,
-            (false, _) => Choice::Turn,
-        };
-    }
-
-    /// The members of the first tier of which one may be asked at once.
-    fn free_of_first_tier(&self, ms: u64) -> Vec<(usize, Member)> {
-        let mut free: Vec<(usize, Member)> = Vec::with_capacity(self.slots.len());
-        let mut tier = None;
-        for (i, slot) in self.slots.iter().enumerate() {
-            if tier.is_some_and(|t| t != slot.tier) {
-                break;
-            }
-            if let Some(seat) = self.seat(i).filter(|_| self.obstacle(i, ms).is_none()) {
-                tier = Some(slot.tier);
-                free.push((i, seat.member));
-            }
-        }
-        free
-    }
-
-    fn key_by_turn(&self, slot: usize, chooser: &mut Chooser, ms: u64) -> Option<(usize, usize)> {
-        let seat = self.seat(slot)?;
-        if seat.keys.len() < 2 {
-            return None;
-        }
-        let free = self.keys(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
-        let free: Vec<(usize, Member)> = free.map(|(i, key)| (i, key.member)).collect();
-        Some((self.slots.get(slot)?.at, chooser.turn(&free)?))
-    }
-
-    fn put_first(&mut self, slot: usize) {
-        if let Some(front) = self.slots.get_mut(..=slot) {
-            front.rotate_right(1);
-        }
-    }
-
-    fn is_pinned(&self) -> bool {
-        matches!(self.asked.pin, Pin::Provider(_) | Pin::Kind(_))
     }
 
     // ---- The next one ----
@@ -534,7 +387,7 @@ impl<'a> Plan<'a> {
             credential,
             model,
             renamed: model != self.asked.named,
-            context_1m: self.asked.context_1m || self.slots.get(slot).is_some_and(|s| s.context_1m),
+            context_1m: self.slots.get(slot).is_some_and(|s| s.context_1m),
             repairs: self.repairs(slot, model, ms),
             attempt,
             slot,
@@ -592,18 +445,19 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The conversation did not fit: only models whose window is known to be larger stay in the choice.
-    fn only_larger_than(&mut self, small: usize) {
-        let window = self.want.window;
-        let known = self.slots.get(small).and_then(|s| window(s.model)).unwrap_or(0);
-        let needed = self.want.context_needed.map_or(0, |n| n.saturating_sub(1)).max(known);
+    /// The conversation did not fit: only models whose window is known to be larger stay in the choice. What the provider
+    /// told counts for more than what is known of its model: a server may offer less than the model could.
+    fn only_larger_than(&mut self, small: usize, told: Length) {
+        let known = self.want.window;
+        let full = told.limit.or_else(|| self.slots.get(small)?.window(known));
         self.set(small, State::Hopeless);
         for at in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(at).filter(|s| s.state != State::Hopeless) else { continue };
-            let reason = match window(slot.model) {
-                Some(window) if window > needed => continue,
-                Some(window) => Reason::Window(window),
+            let reason = match slot.window(known) {
                 None => Reason::WindowUnknown,
+                Some(window) if told.needed.is_some_and(|needed| window < needed) => Reason::Window(window),
+                Some(window) if full.is_some_and(|full| window <= full) => Reason::NoLarger(window),
+                Some(_) => continue,
             };
             slot.state = State::Hopeless;
             if let Some(provider) = self.provider(at) {
@@ -611,102 +465,8 @@ impl<'a> Plan<'a> {
             }
         }
     }
-
-    // ---- What stands where ----
-
-    fn provider(&self, slot: usize) -> Option<&'a Provider> {
-        self.account.providers.get(self.slots.get(slot)?.at)
-    }
-
-    fn seat(&self, slot: usize) -> Option<&'a Seat> {
-        self.seats.list.get(self.slots.get(slot)?.at)
-    }
-
-    /// Why a slot cannot be asked at once: its provider rests, its model there, or every key that was not yet tried.
-    fn obstacle(&self, slot: usize, ms: u64) -> Option<Resting> {
-        let seat = self.seat(slot)?;
-        match seat.health.standing(ms) {
-            Standing::Resting(rest) => return Some(rest),
-            Standing::Busy => return Some(Resting { until: ms, said: false, cause: Cause::Broken }),
-            Standing::Free | Standing::Suspect => {}
-        }
-        if !seat.health.no_model_rests() {
-            let model = hash(self.slots.get(slot)?.model);
-            if let Some(rest) = seat.health.model_rest(model, ms) {
-                return Some(rest);
-            }
-            if seat.keys.is_empty() {
-                return seat.health.limit_rest(0, model, ms);
-            }
-        }
-        let mut least: Option<Resting> = None;
-        for (_, key) in self.untried(slot) {
-            let rest = self.key_rest(slot, seat, key, ms)?;
-            if least.is_none_or(|l| rest.reluctance() < l.reluctance()) {
-                least = Some(rest);
-            }
-        }
-        least
-    }
-
-    /// The rest of one key for the slot's model.
-    fn key_rest(&self, slot: usize, seat: &Seat, key: &Key, ms: u64) -> Option<Resting> {
-        let limit = || {
-            if seat.health.no_model_rests() {
-                return None;
-            }
-            seat.health.limit_rest(key.limits, hash(self.slots.get(slot)?.model), ms)
-        };
-        key.health.resting(ms).or_else(limit)
-    }
-
-    /// The keys that may be used for a slot's model.
-    fn keys(&self, slot: usize) -> impl Iterator<Item = (usize, &'a Key)> + use<'a> {
-        let model = self.slots.get(slot).map_or("", |s| s.model);
-        let keys = self.seat(slot).map_or(&[][..], |s| &s.keys);
-        let credentials = self.provider(slot).map_or(&[][..], |p| &p.credentials);
-        let pairs = keys.iter().zip(credentials).enumerate();
-        pairs.filter(move |(_, (_, c))| serves(&c.models, model)).map(|(i, (key, _))| (i, key))
-    }
-
-    /// Of these, the ones that were not asked in this request.
-    fn untried(&self, slot: usize) -> impl Iterator<Item = (usize, &'a Key)> {
-        let tried = move |key: usize| self.attempts.iter().any(|a| a.slot == slot && a.key == Some(key));
-        self.keys(slot).filter(move |&(i, _)| !tried(i))
-    }
-
-    /// A key that does not rest; `None` where no key is left.
-    fn pick_key(&self, slot: usize, ms: u64) -> Option<With> {
-        let seat = self.seat(slot)?;
-        if seat.keys.is_empty() {
-            return self.attempts.iter().all(|a| a.slot != slot).then_some(With(None));
-        }
-        let free = || self.untried(slot).filter(|&(_, key)| self.key_rest(slot, seat, key, ms).is_none());
-        if let Some((_, first)) =
-            self.first_key.filter(|&(at, _)| Some(at) == self.slots.get(slot).map(|s| s.at))
-            && free().any(|(i, _)| i == first)
-        {
-            return Some(With(Some(first)));
-        }
-        rendezvous(self.point, free().map(|(i, key)| (i, key.member))).map(|key| With(Some(key)))
-    }
-
-    /// The key whose rest ends first, for when everything rests.
-    fn pick_resting_key(&self, slot: usize, ms: u64) -> Option<With> {
-        if let Some(free) = self.pick_key(slot, ms) {
-            return Some(free);
-        }
-        let seat = self.seat(slot)?;
-        let end = |key: &Key| self.key_rest(slot, seat, key, ms).map(|r| r.reluctance());
-        self.untried(slot).min_by_key(|&(_, key)| end(key)).map(|(i, _)| With(Some(i)))
-    }
 }
 
-/// The key to ask with; `None` for a provider that has none.
-struct With(Option<usize>);
-
-/// Tells the moves of pinned requests apart.
-const PINNED: u64 = 1;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Doubling further passes every sensible `retry.max_wait`.
 const MOST_DOUBLED: u32 = 16;

@@ -53,12 +53,17 @@ impl Table {
         Self { registry: Arc::clone(registry), accounts }
     }
 
-    /// Providers of all accounts that requests could go to now: enabled, served, and not resting.
+    /// Providers of all accounts that requests could go to now: enabled, served, and neither resting themselves nor with
+    /// every key refused.
     pub fn usable(&self, snapshot: &Snapshot, now: Instant) -> usize {
         let now = self.millis(now);
         let seats = self.accounts.iter().flat_map(|a| &a.list);
         let providers = snapshot.accounts.iter().flat_map(|a| &a.providers);
-        let awake = |seat: &Seat| !matches!(seat.health.standing(now), Standing::Resting(_));
+        let awake = |seat: &Seat| {
+            let has_key =
+                seat.keys.is_empty() || seat.keys.iter().any(|key| key.health.resting(now).is_none());
+            has_key && !matches!(seat.health.standing(now), Standing::Resting(_))
+        };
         providers.zip(seats).filter(|(p, seat)| p.enabled && p.served && awake(seat)).count()
     }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Providers are written as `id`, then any of a weight, `standby`, `off`, `field=value`, `keys=one,two:3`, separated by `;`.
-//! Answers are `ok`, a status (`429`, with `429/5` for its `retry-after`), or the word of a [`Class`].
+//! Answers are `ok`, a status (`429`, with `429/5` for its `retry-after`), or the word of a [`Class`] (`overflow 9>5`: 9 tokens
+//! do not fit 5).
 //! Not compiled outside of tests. Uses the configuration's own reader, so that a field is spelled as users spell it.
 
 use std::cell::RefCell;
@@ -19,7 +20,7 @@ use super::{Candidate, Chooser, Next, Plan, Registry, Table, Want, plan, session
 use crate::auth::{self, Caller, Carriers, Context, Keys, Surface};
 use crate::config::env::Given;
 use crate::config::{self, Snapshot};
-use crate::error::{Class, Error, Failure};
+use crate::error::{Class, Error, Failure, Length};
 use crate::govern::{self, Entry};
 
 /// A gateway's routing with everything around it simulated.
@@ -217,9 +218,10 @@ impl House {
                         plan.succeeded(&candidate, *clock);
                         return told + ":ok";
                     };
-                    let _ = match failure.status {
-                        0 => write!(told, ":{}", failure.class.word()),
-                        status => write!(told, ":{status}"),
+                    let _ = if failure.was_told() {
+                        write!(told, ":{}", failure.status)
+                    } else {
+                        write!(told, ":{}", failure.class.word())
                     };
                     plan.failed(&candidate, &failure, *clock);
                 }
@@ -267,7 +269,7 @@ impl House {
             session: ask.session.map(session_hash),
             new_turn: ask.new_turn,
             cache_ttl: &|| Duration::from_mins(5),
-            input_bytes: 1000,
+            large_context: false,
             context_needed: ask.tokens,
             window,
         };
@@ -350,6 +352,8 @@ fn refusal(error: &Error) -> String {
 
 /// How a word or a status is taken; `ok` is no failure.
 pub fn failure(answer: &str) -> Option<Failure> {
+    let (answer, length) =
+        answer.split_once(' ').map_or((answer, Length::default()), |(a, l)| (a, lengths(l)));
     let (what, after) = answer.split_once('/').map_or((answer, None), |(w, a)| (w, a.parse().ok()));
     let (class, status) = match what {
         "ok" => return None,
@@ -368,19 +372,28 @@ pub fn failure(answer: &str) -> Option<Failure> {
         "404" => (Class::Model, 404),
         "408" | "409" => (Class::Conflict, what.parse().unwrap_or(409)),
         "429" => (Class::RateLimit, 429),
+        "508" => (Class::Loop, 508),
+        "empty" => (Class::Unreadable, 200),
         "503" | "529" => (Class::Overloaded, what.parse().unwrap_or(529)),
         "500" | "502" | "504" => (Class::Server, what.parse().unwrap_or(500)),
         other => panic!("`{other}` is no answer"),
     };
-    Some(Failure { class, status, retry_after: after.map(Duration::from_secs_f64) })
+    Some(Failure { class, status, retry_after: after.map(Duration::from_secs_f64), length })
 }
 
-/// `small` holds 1,000 tokens, `large` 1,000,000, of others nothing is known.
+/// `2000>1000`, either of which may be missing: needed, and the limit.
+fn lengths(told: &str) -> Length {
+    let (needed, limit) = told.split_once('>').unwrap_or((told, ""));
+    Length { needed: needed.parse().ok(), limit: limit.parse().ok() }
+}
+
+/// `small` holds 1,000 tokens, `medium` 200,000, `large` 1,000,000; of others nothing is known. `[1m]` is 1,000,000 for all
+/// but `small`.
 fn window(model: &str) -> Option<u64> {
     match model {
-        "small" => Some(1_000),
+        "small" | "small[1m]" => Some(1_000),
         "medium" => Some(200_000),
         "large" => Some(1_000_000),
-        _ => None,
+        other => other.ends_with("[1m]").then_some(1_000_000),
     }
 }

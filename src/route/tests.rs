@@ -293,6 +293,8 @@ mod failover {
     //! Who follows.
 
     use super::*;
+    use crate::route::Next;
+    use crate::route::testing::failure;
 
     #[test]
     fn the_others_follow_by_weight_and_standby_last() {
@@ -321,6 +323,8 @@ mod failover {
             ("429", "a:429, b:ok"),
             ("500", "a:500, b:ok"),
             ("529", "a:529, b:ok"),
+            ("508", "a:508, b:ok"),
+            ("empty", "a:unreadable, b:ok"),
             ("400", "a:400 | client"),
             ("413", "a:413 | client"),
             ("422", "a:422 | client"),
@@ -422,6 +426,79 @@ mod failover {
         house("a 70 model=unknown; b 30 model=large").is("a", "overflow").ask("x", "a:400, b:ok");
         house("a 70 model=large; b 30 model=unknown").is("a", "overflow").ask("x", "a:400 | overflow");
     }
+
+    #[test]
+    fn what_a_provider_tells_of_its_window_counts_for_more_than_its_models_table() {
+        // The same model elsewhere may have the whole of its window.
+        let same = "a 70 model=large; b 30 model=large";
+        house(same).is("a", "overflow 250000>200000").ask("x", "a:400, b:ok");
+        house(same).is("a", "overflow").ask("x", "a:400 | overflow");
+        house(same).is("a", "overflow 1100000>200000").ask("x", "a:400 | overflow");
+        house(same).is("a", "overflow >200000").ask("x", "a:400, b:ok");
+        // More than the table says.
+        house("a 70 model=small; b 30 model=medium")
+            .is("a", "overflow 350000>300000")
+            .ask("x", "a:400 | overflow");
+        house("a 70 model=small; b 30 model=medium").is("a", "overflow >300000").ask("x", "a:400 | overflow");
+        // What is needed, of a model that nobody has described.
+        let three = "a 50 model=unknown; b 30 model=small; c 20 model=large";
+        house(three).is("a", "overflow 1500>").ask("x", "a:400, c:ok");
+        house(three).is("a", "overflow 1500>1200").ask("x", "a:400, c:ok");
+        house("a 70 model=large; b 30 model=unknown")
+            .is("a", "overflow 2000>1000")
+            .ask("x", "a:400 | overflow");
+    }
+
+    #[test]
+    fn the_large_window_counts_where_it_is_asked_for() {
+        let two = "a 70 model=medium; b 30 model=\"medium[1m]\"";
+        house(two).is("a", "overflow").ask("x", "a:400, b:ok");
+        house(two).is("a", "overflow").ask("x[1m]", "a:400 | overflow");
+        let unknown = "a 70 model=medium; b 30 model=";
+        house(&format!("{unknown}other")).is("a", "overflow").ask("x", "a:400 | overflow");
+        house(&format!("{unknown}other")).is("a", "overflow >200000").ask("x[1m]", "a:400 | overflow");
+        house(&format!("{unknown}\"other[1m]\"")).is("a", "overflow").ask("x", "a:400, b:ok");
+        let header = "a 70 model=medium; b 30 model=medium headers={anthropic-beta: context-1m-2025-08-07}";
+        house(header).is("a", "overflow").ask("x", "a:400, b:ok");
+    }
+
+    #[test]
+    fn a_reason_for_leaving_one_out_after_an_overflow_is_true() {
+        for (answer, reasons) in [
+            (
+                "overflow 250000>200000",
+                "b: the conversation does not fit its window of 1000 tokens; \
+                 c: the conversation does not fit its window of 200000 tokens; \
+                 e: its model's window is not known to be larger",
+            ),
+            (
+                "overflow",
+                "b: its window of 1000 tokens is no larger than the one that was too small; \
+                 c: its window of 200000 tokens is no larger than the one that was too small; \
+                 d: its window of 1000000 tokens is no larger than the one that was too small; \
+                 e: its model's window is not known to be larger",
+            ),
+        ] {
+            let house = house("a 50 model=large; b 20 model=small; c 15 model=medium; d 10 model=large; e 5");
+            let mut plan = house.plan(ask("x")).unwrap();
+            let Next::Try(candidate) = plan.next(house.now) else { panic!() };
+            plan.failed(&candidate, &failure(answer).unwrap(), house.now);
+            let told: Vec<String> =
+                plan.left_out().iter().map(|l| format!("{}: {}", l.provider, l.reason)).collect();
+            assert_eq!(told.join("; "), reasons, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_loop_rests_nobody_and_is_not_walked_twice() {
+        let mut one = house("a");
+        one.is("a", "508").ask("x", "a:508 | asked").is("a", "ok").ask("x", "a:ok");
+        house("a keys=k:9,l:1").is("a", "508").ask("x", "a#k:508 | asked");
+        let mut two = house("a; b standby");
+        two.is("a", "508").ask("x", "a:508, b:ok").ask("x", "a:508, b:ok");
+        two.is("b", "508").ask("x", "a:508, b:508 | asked");
+        two.is("b", "500").ask("x", "a:508, b:500, wait 0.5, b:500, wait 1, b:500 | attempts");
+    }
 }
 
 mod rests {
@@ -429,7 +506,7 @@ mod rests {
 
     use super::*;
     use crate::route::Next;
-    use crate::route::testing::failure;
+    use crate::route::testing::{House, failure};
 
     #[test]
     fn a_429_rests_the_key_for_that_model_as_long_as_it_says() {
@@ -498,6 +575,31 @@ mod rests {
         for seconds in [5.0, 10.0, 20.0] {
             house.ask("x", "a:401, b:ok").after(seconds - 0.01).ask("x", "b:ok").after(0.01);
         }
+    }
+
+    #[test]
+    fn a_provider_whose_every_key_is_refused_is_not_usable() {
+        let usable = |house: &House| house.table.usable(&house.snapshot, house.now);
+        for answer in ["401", "402"] {
+            let mut lone = house("a; b off");
+            assert_eq!(usable(&lone), 1);
+            lone.is("a", answer).send(ask("x"));
+            assert_eq!(usable(&lone), 0, "{answer}");
+            lone.after(5.0);
+            assert_eq!(usable(&lone), 1, "{answer}: its rest is over");
+        }
+        let mut pool = house("a keys=k:9,l:1");
+        pool.is("a#k", "401").ask("x", "a#k:401, a#l:ok");
+        assert_eq!(usable(&pool), 1, "one key is left");
+        pool.is("a#l", "401").ask("x", "a#l:401 | asked");
+        assert_eq!(usable(&pool), 0);
+        let mut keyless = house("a type=mock");
+        keyless.is("a", "401").send(ask("x"));
+        assert_eq!(usable(&keyless), 0);
+        // A limit is for a model and soon over.
+        let mut limited = house("a");
+        limited.is("a", "429/60").send(ask("x"));
+        assert_eq!(usable(&limited), 1);
     }
 
     #[test]
@@ -725,7 +827,7 @@ mod repairs {
     use crate::error::{Class, Failure};
     use crate::route::{Next, Plan};
 
-    const REFUSED: Failure = Failure { class: Class::Field, status: 400, retry_after: None };
+    const REFUSED: Failure = Failure { class: Class::Field, status: 400, ..Failure::silent(Class::Field) };
 
     fn first<'a>(plan: &mut Plan<'a>, house: &super::super::testing::House) -> crate::route::Candidate<'a> {
         match plan.next(house.now) {
@@ -907,7 +1009,7 @@ mod laws {
                             session: Some(round % 64),
                             new_turn: true,
                             cache_ttl: &|| Duration::from_secs(5),
-                            input_bytes: 0,
+                            large_context: false,
                             context_needed: None,
                             window: |_| None,
                         };

@@ -10,5 +10,6 @@ mod gate;
 mod keys;
 mod named;
 mod process;
+mod routing;
 mod support;
 mod upstreams;

@@ -6,6 +6,8 @@
 //! which model). A model that is not in the table takes everything: a guess would break what a newer model can do, and
 //! a refusal is repaired ([`super::repair`]). What a provider lacks, as opposed to a model, is not known here.
 
+use memchr::memmem;
+
 /// How a model thinks: which values of `thinking.type` it takes, and what it does without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thinking {
@@ -118,12 +120,20 @@ pub fn of(model: &str) -> Option<&'static Capability> {
     })
 }
 
-/// The context window of a model in tokens, if it is known: a million for whatever ends in `[1m]`.
+/// The context window of a model in tokens, if it is known. With `[1m]` at its end it is the one that the beta gives, and
+/// a million where nobody has described the model.
 pub fn window(model: &str) -> Option<u64> {
-    match super::request::strip_context_mark(model) {
-        (_, true) => Some(MILLION),
-        (plain, false) => of(plain).map(|known| known.window),
+    let (plain, large) = super::request::strip_context_mark(model);
+    match of(plain) {
+        Some(known) if large => Some(known.beta_window.unwrap_or(known.window)),
+        Some(known) => Some(known.window),
+        None => large.then_some(MILLION),
     }
+}
+
+/// Whether the lines of `anthropic-beta` ask for the window of a million tokens.
+pub fn asks_for_large_window<'b>(mut betas: impl Iterator<Item = &'b [u8]>) -> bool {
+    betas.any(|line| memmem::find(line, LARGE_WINDOW).is_some())
 }
 
 /// The ids of the models that anyone can ask for today, newest first.
@@ -201,6 +211,12 @@ const LISTED: &[&str] = &[
 
 const MILLION: u64 = 1_000_000;
 
+/// The beta of [`Capability::beta_window`], without its date.
+const LARGE_WINDOW: &[u8] = b"context-1m-";
+
+/// The smallest window of all models in the table.
+pub const SMALLEST_WINDOW: u64 = 200_000;
+
 /// All levels of effort, least first (wire.md 13.1).
 const LADDER: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 const TO_HIGH: &[&str] = &["low", "medium", "high"];
@@ -210,7 +226,7 @@ const WITHOUT_XHIGH: &[&str] = &["low", "medium", "high", "max"];
 /// Claude 3: no thinking, nothing of what came later.
 const THIRD: Capability = Capability {
     family: "",
-    window: 200_000,
+    window: SMALLEST_WINDOW,
     beta_window: None,
     max_output: 4_096,
     thinking: Thinking::Never,
@@ -371,6 +387,7 @@ mod tests {
             ("claude-haiku-4-5", Some(200_000)),
             ("claude-sonnet-4-5", Some(200_000)),
             ("claude-sonnet-4-5[1m]", Some(MILLION)),
+            ("claude-haiku-4-5[1m]", Some(200_000)),
             ("claude-opus-5-5", Some(MILLION)),
             ("gpt-4o[1m]", Some(MILLION)),
             ("gpt-4o", None),

@@ -8,6 +8,7 @@
 //! 403 there, and an overload comes inside a 200. Routing decides by the [`Class`] that is found here. Does not decide
 //! what is tried next, and rests nothing.
 
+mod length;
 mod said;
 mod wording;
 
@@ -18,7 +19,7 @@ use jiff::fmt::rfc2822;
 use memchr::memmem;
 
 use super::repair::Repair;
-use crate::error::{self, Class, Error, Failure};
+use crate::error::{self, Class, Error, Failure, Length};
 use crate::json::text;
 use crate::wire::frame::Sse;
 use crate::wire::meter::Told;
@@ -62,7 +63,8 @@ pub fn verdict(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Verdi
     let (class, repair) = judge(packed.unwrap_or(status), &wording);
     let endpoint = matches!(status, 404 | 405 | 501) && !wording.model();
     let retry_after = retry_after.or_else(|| if class == Class::RateLimit { wait_told(body) } else { None });
-    let failure = Failure { class, status, retry_after };
+    let length = if class == Class::Overflow { wording.length() } else { Length::default() };
+    let failure = Failure { class, status, retry_after, length };
     Verdict { failure, repair, native: said.native, endpoint, told: words(failure, &said) }
 }
 
@@ -80,8 +82,10 @@ pub fn told(data: &[u8]) -> Told {
         "invalid_request_error" => 400,
         _ => 500,
     });
-    let (class, _) = judge(status, &Wording::of(&said));
-    words(Failure { class, status, retry_after: None }, &said)
+    let wording = Wording::of(&said);
+    let (class, _) = judge(status, &wording);
+    let length = if class == Class::Overflow { wording.length() } else { Length::default() };
+    words(Failure { class, status, retry_after: None, length }, &said)
 }
 
 /// The status that a relayed failure goes out with: a redirect or the like is no error of HTTP.
@@ -103,9 +107,9 @@ pub fn passed_on<'b>(verdict: &Verdict, body: &'b [u8], request_id: &str) -> Cow
     if verdict.native {
         return Cow::Borrowed(body);
     }
-    let Failure { class, status, .. } = verdict.failure;
+    let Failure { class, status, length, .. } = verdict.failure;
     let message = match (&*verdict.told.message, class) {
-        (message, Class::Overflow) => Cow::Owned(too_long(message)),
+        (message, Class::Overflow) => Cow::Owned(too_long(message, length)),
         ("", _) => Cow::Owned(format!("the provider answered {status} without a message")),
         (message, _) => Cow::Borrowed(message),
     };
@@ -205,6 +209,7 @@ fn judge(status: u16, wording: &Wording<'_>) -> (Class, Option<Repair>) {
         413 | 422 | 500 if wording.overflow() => Class::Overflow,
         429 => Class::RateLimit,
         503 | 529 => Class::Overloaded,
+        508 => Class::Loop,
         424 | 500..=599 => Class::Server,
         405..=499 => Class::Client,
         // A redirect, or no status of HTTP: whoever answered there is no provider.
@@ -271,12 +276,10 @@ fn object(kind: &str, message: &str, request_id: &str) -> Vec<u8> {
 }
 
 /// Another vendor's words for an overflow in those that Claude Code compacts by (wire.md 9.1).
-fn too_long(message: &str) -> String {
-    let digits = message.split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 4);
-    let mut counts = digits.filter_map(|run| run.parse::<u64>().ok());
-    match (counts.next(), counts.next()) {
-        (Some(one), Some(other)) if one != other => {
-            format!("prompt is too long: {} tokens > {} maximum", one.max(other), one.min(other))
+fn too_long(message: &str, length: Length) -> String {
+    match length {
+        Length { needed: Some(needed), limit: Some(limit) } => {
+            format!("prompt is too long: {needed} tokens > {limit} maximum")
         }
         _ if message.to_ascii_lowercase().contains("prompt is too long") => message.to_owned(),
         _ => format!("prompt is too long: {message}"),
@@ -409,6 +412,8 @@ mod tests {
             (502, "<html><title>502 Bad Gateway</title></html>".into(), Class::Server),
             (504, native("timeout_error", "Request timed out"), Class::Server),
             (520, "error code: 520".into(), Class::Server),
+            (508, native("api_error", "the request came round to this gateway again"), Class::Loop),
+            (508, String::new(), Class::Loop),
             (503, r#"{"message":"Bedrock is unable to process your request."}"#.into(), Class::Overloaded),
             (503, r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#.into(), Class::Overloaded),
             (529, native("overloaded_error", "Overloaded"), Class::Overloaded),

@@ -5,6 +5,7 @@
 
 pub mod capability;
 mod drops;
+pub mod estimate;
 pub mod fault;
 mod history;
 mod marks;

@@ -55,6 +55,10 @@ pub struct Ask<'b> {
     pub context_management: Option<Member>,
     /// `metadata`.
     pub metadata: Option<Member>,
+    /// `session_id`, as routers of other makes take it.
+    pub session_id: Option<Member>,
+    /// `prompt_cache_key`, as `OpenAI`'s clients send it.
+    pub prompt_cache_key: Option<Member>,
     /// `temperature`.
     pub temperature: Option<Member>,
     /// `top_p`.
@@ -90,6 +94,12 @@ impl<'b> Ask<'b> {
         let session = member_of(inner, Span::all(inner), "session_id")?;
         let session = text::string(session.value.of(inner))?;
         (!session.is_empty()).then(|| Cow::Owned(session.into_owned()))
+    }
+
+    /// The session by the names that other clients have for it: `session_id`, else `prompt_cache_key`.
+    pub fn session_of_others(&self) -> Option<Cow<'b, str>> {
+        let named = [self.session_id, self.prompt_cache_key].into_iter().flatten();
+        named.filter_map(|id| text::string(id.value.of(self.body))).find(|id| !id.is_empty())
     }
 
     /// Whether the user speaks: the last message that is not a system one is the user's and holds no tool result.
@@ -218,7 +228,7 @@ impl<'b> Seen<'b> {
         }
         let [system, tools, tool_choice, thinking, output_config, context_management, metadata, rest @ ..] =
             self.others;
-        let [temperature, top_p, top_k, speed] = rest;
+        let [session_id, prompt_cache_key, temperature, top_p, top_k, speed] = rest;
         Ok(Ask {
             body,
             model,
@@ -236,6 +246,8 @@ impl<'b> Seen<'b> {
             output_config,
             context_management,
             metadata,
+            session_id,
+            prompt_cache_key,
             temperature,
             top_p,
             top_k,
@@ -275,7 +287,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 /// Members that are only remembered by their place, in the order in which [`Seen::finish`] takes them apart.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 13] = [
     "system",
     "tools",
     "tool_choice",
@@ -283,6 +295,8 @@ const OTHERS: [&str; 11] = [
     "output_config",
     "context_management",
     "metadata",
+    "session_id",
+    "prompt_cache_key",
     "temperature",
     "top_p",
     "top_k",
@@ -367,6 +381,20 @@ mod tests {
             let body =
                 format!(r#"{{"model":"a","messages":[],"max_tokens":1,"metadata":{{"user_id":{user}}}}}"#);
             assert_eq!(read(&body).unwrap().session().as_deref(), session, "{user}");
+        }
+    }
+
+    #[test]
+    fn the_session_is_found_by_the_names_of_other_clients() {
+        for (fields, session) in [
+            (r#""session_id":"s-1","prompt_cache_key":"k-1""#, Some("s-1")),
+            (r#""prompt_cache_key":"k-1""#, Some("k-1")),
+            (r#""session_id":"","prompt_cache_key":"k-1""#, Some("k-1")),
+            (r#""session_id":5"#, None),
+            (r#""x":{"session_id":"s-1"}"#, None),
+        ] {
+            let body = format!(r#"{{"model":"a","messages":[],"max_tokens":1,{fields}}}"#);
+            assert_eq!(read(&body).unwrap().session_of_others().as_deref(), session, "{fields}");
         }
     }
 

@@ -386,7 +386,7 @@ mod tests {
             }
             reader.ending()
         };
-        let told = Ending::Told(Failure { class: Class::Overloaded, status: 529, retry_after: None });
+        let told = Ending::Told(Failure { status: 529, ..Failure::silent(Class::Overloaded) });
         assert_eq!(ending(&[]), Ending::Empty);
         assert_eq!(ending(&[START, stop]), Ending::Whole);
         assert_eq!(ending(&[START]), Ending::Cut);

@@ -4,7 +4,9 @@
 //! lower case; they are long enough not to turn up in what a client is told about its own mistake. Decides nothing
 //! about statuses: that is `fault`'s.
 
+use super::length;
 use super::said::Said;
+use crate::error::Length;
 use crate::wire::anthropic::repair::{Beta, Field};
 
 /// An error's words, ready to be looked through.
@@ -40,6 +42,11 @@ impl<'s> Wording<'s> {
     /// The conversation is too long for the model.
     pub fn overflow(&self) -> bool {
         self.coded(OVERFLOW_CODES) || self.says(OVERFLOW)
+    }
+
+    /// What an overflow tells of lengths.
+    pub fn length(&self) -> Length {
+        length::told(&self.message)
     }
 
     /// A thinking block is not taken as it came back, or a turn lacks the one that it had.
