@@ -6,6 +6,7 @@ use bodies::{SIZES, stream};
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use pointsman::wire::anthropic::StreamReader;
+use pointsman::wire::anthropic::stream::Ending;
 use serde_json::Value;
 
 #[global_allocator]
@@ -20,11 +21,10 @@ const PIECE: usize = 1460;
 
 fn read(stream: &[u8]) -> u64 {
     let mut reader = StreamReader::new();
-    let mut ended = false;
     for piece in stream.chunks(PIECE) {
-        ended = reader.push(piece).ended;
+        reader.push(piece);
     }
-    assert!(ended);
+    assert_eq!(reader.ending(), Ending::Whole);
     reader.meter().usage.output
 }
 
@@ -56,7 +56,7 @@ fn steady_deltas(bencher: Bencher) {
     let mut reader = StreamReader::new();
     deltas.chunks(PIECE).for_each(|piece| assert!(reader.push(piece).fault.is_none()));
     bencher.counter(BytesCount::of_slice(deltas)).bench_local(|| {
-        deltas.chunks(PIECE).map(|piece| black_box(&mut reader).push(piece).events).sum::<u32>()
+        deltas.chunks(PIECE).filter_map(|piece| black_box(&mut reader).push(piece).boundary).sum::<usize>()
     });
 }
 

@@ -1,16 +1,26 @@
 //! Requests of Claude Code, shaped from each model to each other one, and the laws of shaping.
 //!
 //! The judge is the bundled provider's own idea of what the API refuses, an independent table; and the laws are held
-//! against the bytes. Single rules are tested where they are made, in `wire::anthropic::shape`.
+//! against the bytes, and against what reaches a provider through the gateway. Single rules are tested where they are
+//! made, in `wire::anthropic::shape`.
+
+#![allow(clippy::disallowed_methods)] // Tests are plain threads.
+
+#[path = "gateway/support/mod.rs"]
+#[allow(dead_code, unused_imports)] // The vocabulary of another test; only a few words of it are used here.
+mod support;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 use std::{fs, path::Path};
 
 use pointsman::mock::{Options, Request, reply, strict};
-use pointsman::wire::anthropic::{Ask, Call, Field, Repair, Target, shape};
+use pointsman::wire::anthropic::{Ask, Call, Target, shape};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use support::upstream::{Seen, reply as answered};
+use support::{OVERLOADED, gateway, upstream};
 
 /// Every family that the judge knows.
 const MODELS: &[&str] = &[
@@ -77,6 +87,20 @@ impl Sent {
         ask.messages.iter().map(|span| &self.body[span.start..span.end]).collect()
     }
 
+    /// The same without the [`MISTAKES`] that the judge finds in it, which are noted.
+    fn mended(mut self, found: &mut Vec<&str>) -> Self {
+        for (refusal, changes) in MISTAKES {
+            if self.judged().is_err_and(|message| message.contains(refusal)) {
+                for (wrong, right) in *changes {
+                    assert!(self.body.contains(wrong), "{refusal}");
+                    self.body = self.body.replace(wrong, right);
+                }
+                found.push(refusal);
+            }
+        }
+        self
+    }
+
     /// What the judge says to it.
     fn judged(&self) -> Result<(), String> {
         let mut headers = vec![("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
@@ -102,11 +126,39 @@ struct Recorded {
     body: Box<RawValue>,
 }
 
-/// The recorded requests, with signatures that the judge knows as its own.
+/// What the API refuses of the requests that were written by hand, in its own words, and what stands in its place: the
+/// fixtures hold what no client sends. In the order in which the judge finds them.
+const MISTAKES: &[(&str, &[(&str, &str)])] = &[
+    // An edit of thinking where thinking is off: anthropics/claude-code#11971.
+    (
+        "`clear_thinking_20251015` strategy requires `thinking` to be enabled",
+        &[
+            ("clear_thinking_20251015", "clear_tool_uses_20250919"),
+            (r#""keep": "all""#, r#""exclude_tools": []"#),
+        ],
+    ),
+    // Wei-Shaw/sub2api#176.
+    (
+        "A maximum of 4 blocks with cache_control may be provided. Found 5",
+        &[(
+            "\"what is it?\",\n      \"cache_control\": {\n       \"type\": \"ephemeral\"\n      }",
+            "\"what is it?\"",
+        )],
+    ),
+    // An hour's mark behind one of five minutes: cnighswonger/claude-code-cache-fix#44, headroomlabs-ai/headroom#2939.
+    // The client marks all with an hour or none (claude-code-traffic.md section 2).
+    (
+        "a ttl='1h' cache_control block must not come after a ttl='5m'",
+        &[(r#""ttl": "1h""#, r#""ttl": "5m""#)],
+    ),
+];
+
+/// The recorded requests, with signatures that the judge knows as its own and without [`MISTAKES`].
 fn recorded() -> Vec<(String, Sent)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/client-requests");
     let files =
         fs::read_dir(folder).expect("the recorded requests").map(|entry| entry.expect("a file").path());
+    let mut found = Vec::new();
     let mut all: Vec<_> = files
         .filter(|path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("claude-code-"))
@@ -118,19 +170,16 @@ fn recorded() -> Vec<(String, Sent)> {
             let call = if url.contains("count_tokens") { Call::CountTokens } else { Call::Messages };
             let signature = reply::signature("Both reads are independent.", 7);
             let body = body.get().replace("EqQBCkYIBhgCKkD0SIGNATURE+opaque/bytes==", &signature);
-            // Written by hand: an hour's mark behind one of five minutes, and an edit of thinking where thinking is
-            // off, are both refused by the real one.
-            let body = body.replace(r#""ttl": "1h""#, r#""ttl": "5m""#);
-            let off = body.contains("\"type\": \"disabled\"");
-            let body =
-                if off { body.replace("clear_thinking_20251015", "clear_tool_uses_20250919") } else { body };
-            let body = if off { body.replace(r#""keep": "all""#, r#""exclude_tools": []"#) } else { body };
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            (name, Sent { call, body, betas: headers.remove("anthropic-beta") })
+            (name, Sent { call, body, betas: headers.remove("anthropic-beta") }.mended(&mut found))
         })
         .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     assert!(all.len() >= 7, "{}", all.len());
+    assert!(
+        MISTAKES.iter().all(|(refusal, _)| found.contains(refusal)),
+        "no such mistake any more: {found:?}"
+    );
     all
 }
 
@@ -180,12 +229,7 @@ fn all() -> Vec<(String, Sent)> {
 #[test]
 fn a_request_for_one_model_is_taken_by_every_other() {
     let (mut refused, mut unshaped) = (Vec::new(), 0);
-    for (name, mut came) in all() {
-        if came.judged().is_err_and(|message| message.contains("Found 5")) {
-            // Written by hand with a mark too many.
-            let repairs = Repair::DropField(Field::CacheMarks).bit();
-            came = came.shaped(&Target { repairs, ..to(&came.model()) });
-        }
+    for (name, came) in all() {
         assert_eq!(came.judged(), Ok(()), "{name} as it came");
         for asked in MODELS {
             let first = came.for_model(asked);
@@ -202,13 +246,96 @@ fn a_request_for_one_model_is_taken_by_every_other() {
     assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
 }
 
-#[test]
-fn the_same_request_comes_out_the_same() {
-    for (name, came) in all() {
-        for model in MODELS {
-            assert_eq!(came.for_model(model), came.for_model(model), "{name} to {model}");
+/// What a provider's prompt cache is keyed by: all of a request but what stands behind the last message.
+#[derive(Debug)]
+struct Cached {
+    tools: String,
+    system: String,
+    messages: Vec<String>,
+}
+
+impl Cached {
+    fn of(seen: &Seen) -> Self {
+        let ask = Ask::read(&seen.body, Call::Messages).expect("a request");
+        let text =
+            |span: pointsman::json::Span| String::from_utf8(span.of(&seen.body).to_vec()).expect("text");
+        Self {
+            tools: text(ask.tools.expect("tools").value),
+            system: text(ask.system.expect("a system text").value),
+            messages: ask.messages.iter().map(|message| text(*message)).collect(),
         }
     }
+
+    /// The next request of the session begins with these bytes.
+    fn begins(&self, next: &Self, name: &str) {
+        assert_eq!(self.tools, next.tools, "{name}");
+        assert_eq!(self.system, next.system, "{name}");
+        assert!(next.messages.len() > self.messages.len(), "{name}: {next:?}");
+        assert_eq!(self.messages, next.messages[..self.messages.len()], "{name}");
+    }
+}
+
+/// A request to the gateway as the client sends it, in one session.
+fn asked(sent: &Sent) -> support::client::Request {
+    let body = sent.body.replacen("\"stream\":true", "\"stream\":false", 1);
+    let ask = support::messages().body(&body).header("x-claude-code-session-id", "s-1");
+    ask.header("anthropic-beta", sent.betas.as_deref().expect("betas"))
+}
+
+/// Not by a pure function alone: whatever stands between the client and the provider has a part in it.
+#[test]
+fn the_same_request_comes_out_the_same() {
+    for model in ["claude-opus-5-5", "claude-opus-4-6", "claude-haiku-4-5", "claude-3-5-haiku", "other"] {
+        let provider = upstream();
+        let gw = gateway().provider("p", &provider, &format!("model: {model}")).run();
+        for n in 1..=4 {
+            for _ in 0..2 {
+                gw.post(asked(&newest(n))).is(200);
+            }
+            let seen = provider.seen();
+            let [.., first, second] = seen.as_slice() else { panic!("{} requests", seen.len()) };
+            assert_eq!(first.head, second.head, "{model}, request {n}");
+            assert_eq!(first.text(), second.text(), "{model}, request {n}");
+        }
+    }
+}
+
+/// The provider learns in mid-session that its model takes no system messages, breaks for one request, and is gone back
+/// to: what it had in its prompt cache is still the beginning of what it gets.
+#[test]
+fn a_session_keeps_its_prefix_through_a_repair_and_a_failover_there_and_back() {
+    let refusal = r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.1: role 'system' is not supported on this model"}}"#;
+    let whole = support::whole("m", "ok");
+    let ok = || answered(200, "application/json", &whole);
+    let overloaded = || answered(529, "application/json", OVERLOADED);
+    let first =
+        upstream().then(answered(400, "application/json", refusal)).then(ok()).then(ok()).then(overloaded());
+    let second = upstream().then(ok()).then(overloaded());
+    let gw = gateway()
+        .provider("first", &first, "model: other, weight: 1")
+        .provider("second", &second, "model: claude-haiku-4-5, standby: true")
+        .with_sessions()
+        .run();
+    for (n, attempts) in [
+        (1, "first:400, first:ok"),
+        (2, "first:ok"),
+        (3, "first:529, second:ok"),
+        (4, "second:529, first:ok"),
+    ] {
+        if n == 4 {
+            // The first one rests for a second.
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+        gw.post(asked(&newest(n))).is(200).attempts(attempts);
+    }
+    let to_first: Vec<Cached> = first.seen()[1..].iter().map(Cached::of).collect();
+    let to_second: Vec<Cached> = second.seen().iter().map(Cached::of).collect();
+    // The repair holds from its first request on.
+    assert!(first.seen()[1..].iter().all(|seen| !seen.text().contains(SYSTEM)));
+    for pair in to_first.windows(2).chain(to_second.windows(2)) {
+        pair[0].begins(&pair[1], "from turn to turn");
+    }
+    assert_eq!((to_first.len(), to_second.len()), (4, 2));
 }
 
 #[test]

@@ -166,7 +166,8 @@ impl<'a> Asking<'a> {
             cut_thinking,
             context_1m: candidate.context_1m,
         };
-        let shaped = shape::shape(self.ask, self.betas.as_deref(), &target)?;
+        let betas = provider::with_configured(self.betas.as_deref(), &provider.headers);
+        let shaped = shape::shape(self.ask, betas.as_deref(), &target)?;
         if (self.strict || provider.strict) && !shaped.loss.is_empty() {
             return Err(Stop::Refused(too_strict(provider, &shaped.loss.header())));
         }
@@ -187,6 +188,7 @@ impl<'a> Asking<'a> {
             client: &self.head.fields,
             betas: if as_sent { None } else { Some(shaped.betas.as_deref().unwrap_or("")) },
             extra: &provider.headers,
+            faults: provider.kind == Type::Mock,
             via: provider.foreign_base.then_some(self.via),
             length: shaped.body.len(),
         });

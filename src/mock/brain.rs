@@ -666,7 +666,7 @@ mod tests {
     #[test]
     fn side_requests_get_a_fitting_answer() {
         let mut title = body(json!([user("TASK: read a")]));
-        title["model"] = json!("claude-sonnet-5-5");
+        title["model"] = json!("claude-haiku-5-5");
         title["tools"] = json!([]);
         title["thinking"] = json!({"type": "disabled"});
         title["output_config"] = json!({"format": {"type": "json_schema", "schema": {
@@ -741,7 +741,8 @@ mod tests {
             ("claude-haiku-4-5", json!({"type": "enabled", "budget_tokens": 1024}), Some(true)),
             ("claude-opus-5-5", Value::Null, Some(false)),
             ("claude-opus-5-5", json!({"type": "adaptive", "display": "summarized"}), Some(true)),
-            ("claude-opus-5-5", json!({"type": "disabled"}), None),
+            ("claude-haiku-5-5", json!({"type": "disabled"}), None),
+            ("claude-sonnet-5-5", json!({"type": "between_tools"}), None),
         ] {
             let mut asked = body(json!([user("hi")]));
             asked["model"] = json!(model);

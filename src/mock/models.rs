@@ -16,6 +16,8 @@ pub enum Thinking {
     Adaptive,
     /// `adaptive` only; on unless switched off, which is refused at an effort above high.
     AdaptiveByDefault,
+    /// `adaptive` only; on unless `between_tools`, which no other family takes and which stands for `disabled`.
+    BetweenTools,
     /// `adaptive` only, and never off.
     Always,
 }
@@ -50,6 +52,13 @@ pub struct Family {
     pub system_role: bool,
     /// Whether a message may bear an `output_config` of its own (with its beta).
     pub per_turn: bool,
+}
+
+impl Family {
+    /// Whether it thinks when a request says nothing of it.
+    pub fn thinks_by_default(&self) -> bool {
+        matches!(self.thinking, Thinking::AdaptiveByDefault | Thinking::BetweenTools | Thinking::Always)
+    }
 }
 
 /// A known model under the id that it was asked by.
@@ -151,8 +160,11 @@ const THIRD: Family = Family { thinking: Thinking::Never, max_output: 8_192, ..F
 const FIRST_THIRD: Family = Family { max_output: 4_096, ..THIRD };
 
 const FAMILIES: &[Family] = &[
-    family(TURNS, "claude-opus-5-5", "Claude Opus 5.5", "2026-10-20T00:00:00Z"),
-    family(TURNS, "claude-sonnet-5-5", "Claude Sonnet 5.5", "2026-10-20T00:00:00Z"),
+    family(MYTHIC, "claude-opus-5-5", "Claude Opus 5.5", "2026-10-20T00:00:00Z"),
+    Family {
+        thinking: Thinking::BetweenTools,
+        ..family(TURNS, "claude-sonnet-5-5", "Claude Sonnet 5.5", "2026-10-20T00:00:00Z")
+    },
     family(TURNS, "claude-haiku-5-5", "Claude Haiku 5.5", "2026-10-20T00:00:00Z"),
     family(MYTHIC, "claude-fable-5-1", "Claude Fable 5.1", "2026-09-15T00:00:00Z"),
     family(MYTHIC, "claude-mythos-5-1", "Claude Mythos 5.1", "2026-09-15T00:00:00Z"),
@@ -186,7 +198,7 @@ const FAMILIES: &[Family] = &[
     family(FIRST_THIRD, "claude-3-haiku", "Claude Haiku 3", "2024-03-07T00:00:00Z"),
     family(FIRST_THIRD, "claude-3-sonnet", "Claude Sonnet 3", "2024-02-29T00:00:00Z"),
     family(FIRST_THIRD, "claude-3-opus", "Claude Opus 3", "2024-02-29T00:00:00Z"),
-    // Takes whatever any of them takes: for tests that are not about a model.
+    // Takes whatever most of them take: for tests that are not about a model.
     Family {
         sampling: true,
         prefill: true,

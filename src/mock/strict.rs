@@ -5,6 +5,9 @@
 //! first refusal is the answer. The rules of the conversation itself are in `turns.rs`; what a family takes is a table
 //! in [`super::models`]. Repairs nothing and answers nothing.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::models::{self, Family, Thinking};
@@ -58,8 +61,8 @@ impl Asked {
     /// Whether the model thinks before it answers.
     pub fn thinks(&self) -> bool {
         match self.body["thinking"]["type"].as_str() {
-            Some(kind) => kind != "disabled",
-            None => matches!(self.family.thinking, Thinking::AdaptiveByDefault | Thinking::Always),
+            Some(kind) => !matches!(kind, "disabled" | "between_tools"),
+            None => self.family.thinks_by_default(),
         }
     }
 
@@ -160,8 +163,40 @@ fn read(body: &[u8]) -> Result<Value, Refusal> {
         let message = "Request exceeds the maximum size".to_owned();
         return Err(Refusal { status: 413, kind: "request_too_large", message });
     }
-    serde_json::from_slice(body)
-        .map_err(|e| Refusal::invalid(format!("The request body is not valid JSON: {e}")))
+    let read = if body.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice(body).map(|Fields(fields)| Value::Object(fields))
+    } else {
+        serde_json::from_slice(body)
+    };
+    read.map_err(|e| Refusal::invalid(format!("The request body is not valid JSON: {e}")))
+}
+
+/// The members of an object, each key once: which of two would count is a guess.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&key) {
+                        return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
+                    }
+                    fields.insert(key, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 /// Required fields, unknown fields, and fields that want their beta.
@@ -182,6 +217,7 @@ fn top_level(fields: &Map<String, Value>, request: &Request<'_>, unwanted: &[&st
 fn plain_fields(body: &Value) -> Result<(), Refusal> {
     let stream = &body["stream"];
     guard(stream.is_null() || stream.is_boolean(), || "stream: Input should be a valid boolean".to_owned())?;
+    kinds(body)?;
     if let Some(fields) = body["metadata"].as_object() {
         no_extras(fields, &["user_id"], "metadata.")?;
     }
@@ -197,6 +233,16 @@ fn plain_fields(body: &Value) -> Result<(), Refusal> {
         guard(full, || "stop_sequences: each stop sequence must contain non-whitespace".to_owned())?;
     }
     system(&body["system"])
+}
+
+/// Fields of which the kind alone is looked at, or is looked at first.
+fn kinds(body: &Value) -> Result<(), Refusal> {
+    let of = |path: &str| path.split('.').fold(body, |value, name| &value[name]);
+    for (path, kind, fits) in KINDS {
+        let value = of(path);
+        guard(value.is_null() || fits(value), || format!("{path}: Input should be a valid {kind}"))?;
+    }
+    Ok(())
 }
 
 fn system(system: &Value) -> Result<(), Refusal> {
@@ -249,9 +295,6 @@ fn sampling(body: &Value, family: &Family) -> Result<(), Refusal> {
 
 fn effort(body: &Value, family: &Family) -> Result<(), Refusal> {
     let config = &body["output_config"];
-    guard(config.is_null() || config.is_object(), || {
-        "output_config: Input should be a valid dictionary".to_owned()
-    })?;
     if let Some(fields) = config.as_object() {
         no_extras(fields, &["effort", "format", "task_budget"], "output_config.")?;
     }
@@ -265,7 +308,8 @@ fn effort(body: &Value, family: &Family) -> Result<(), Refusal> {
         let levels = family.effort.join(", ");
         format!("This model does not support effort level '{level}'. Supported levels: {levels}.")
     })?;
-    let capped = family.thinking == Thinking::AdaptiveByDefault && body["thinking"]["type"] == "disabled";
+    let off = ["disabled", "between_tools"].iter().any(|kind| body["thinking"]["type"] == *kind);
+    let capped = matches!(family.thinking, Thinking::AdaptiveByDefault | Thinking::BetweenTools) && off;
     guard(!capped || !matches!(level, "xhigh" | "max"), || {
         format!("effort '{level}' is not supported when thinking is disabled for this model.")
     })
@@ -293,8 +337,12 @@ fn thinking(body: &Value, family: &Family, request: &Request<'_>) -> Result<(), 
                 "adaptive thinking is not supported on this model".to_owned()
             })?;
         }
-        "disabled" => guard(takes != Thinking::Always, || not_this_thinking(kind))?,
-        "between_tools" => {}
+        "disabled" => {
+            let fits = !matches!(takes, Thinking::BetweenTools | Thinking::Always);
+            guard(fits, || not_this_thinking(kind))?;
+        }
+        // No beta goes with it any more: Anthropic's page on the model asks for none.
+        "between_tools" => guard(takes == Thinking::BetweenTools, || not_this_thinking(kind))?,
         other => {
             let tags = "'adaptive', 'disabled', 'enabled'";
             return Err(Refusal::invalid(format!(
@@ -342,8 +390,8 @@ fn display(thinking: &Value, kind: &str, request: &Request<'_>) -> Result<(), Re
 
 fn context_edits(body: &Value, family: &Family) -> Result<(), Refusal> {
     let thinks = match body["thinking"]["type"].as_str() {
-        Some(kind) => kind != "disabled",
-        None => matches!(family.thinking, Thinking::AdaptiveByDefault | Thinking::Always),
+        Some(kind) => !matches!(kind, "disabled" | "between_tools"),
+        None => family.thinks_by_default(),
     };
     for (i, edit) in body["context_management"]["edits"].as_array().into_iter().flatten().enumerate() {
         let kind = edit["type"].as_str().unwrap_or_default();
@@ -436,6 +484,29 @@ const FIELDS: &[&str] = &[
 ];
 
 const EDITS: &[&str] = &["clear_tool_uses_20250919", "clear_thinking_20251015", "compact_20260112"];
+
+/// What a field must be, unless it is null or absent, in the words of the refusal.
+#[allow(clippy::type_complexity)] // A table of three columns.
+const KINDS: &[(&str, &str, fn(&Value) -> bool)] = &[
+    ("metadata", "dictionary", Value::is_object),
+    ("metadata.user_id", "string", Value::is_string),
+    ("stop_sequences", "list", Value::is_array),
+    ("thinking", "dictionary", Value::is_object),
+    ("thinking.type", "string", Value::is_string),
+    ("thinking.display", "string", Value::is_string),
+    ("output_config", "dictionary", Value::is_object),
+    ("output_config.effort", "string", Value::is_string),
+    ("output_config.format", "dictionary", Value::is_object),
+    ("output_config.task_budget", "dictionary", Value::is_object),
+    ("output_format", "dictionary", Value::is_object),
+    ("context_management", "dictionary", Value::is_object),
+    ("context_management.edits", "list", Value::is_array),
+    ("tool_choice", "dictionary", Value::is_object),
+    ("mcp_servers", "list", Value::is_array),
+    ("service_tier", "string", Value::is_string),
+    ("inference_geo", "string", Value::is_string),
+    ("speed", "string", Value::is_string),
+];
 
 /// Fields that exist only together with a beta header; a trailing `-` stands for any date.
 const NEED_BETA: &[(&str, &str)] = &[
@@ -538,6 +609,21 @@ mod tests {
             (json!({"metadata": {"user_id": long}}), "", "at most 256 characters"),
             (json!({"metadata": {"team": "a"}}), "", "metadata.team: Extra inputs"),
             (json!({"service_tier": "gold"}), "", "service_tier: Input should be"),
+            (json!({"metadata": "x"}), "", "metadata: Input should be a valid dictionary"),
+            (json!({"metadata": {"user_id": 5}}), "", "metadata.user_id: Input should be a valid string"),
+            (json!({"stop_sequences": "x"}), "", "stop_sequences: Input should be a valid list"),
+            (json!({"thinking": "adaptive"}), "", "thinking: Input should be a valid dictionary"),
+            (
+                json!({"output_config": {"effort": 5}}),
+                "",
+                "output_config.effort: Input should be a valid string",
+            ),
+            (json!({"tool_choice": "any"}), "", "tool_choice: Input should be a valid dictionary"),
+            (
+                json!({"context_management": "all"}),
+                "context-management-2025-06-27",
+                "context_management: Input should be a valid dictionary",
+            ),
             (json!({"stop_sequences": [" "]}), "", "non-whitespace"),
             (json!({"system": [{"type": "image"}]}), "", "system.0.type"),
             (
@@ -551,6 +637,46 @@ mod tests {
                 "context-management-2025-06-27",
                 "`clear_thinking_20251015` strategy requires `thinking` to be enabled",
             ),
+        ]);
+    }
+
+    #[test]
+    fn a_body_with_a_key_that_stands_there_twice_is_refused() {
+        let headers = [("x-api-key", "k"), ("anthropic-version", "2023-06-01")];
+        let sent = |body: &str| {
+            let body = body.as_bytes();
+            let request = Request { method: "POST", path: "", query: "", headers: &headers, body };
+            messages(&request, &Options::default()).map(drop).map_err(|refusal| refusal.message)
+        };
+        let rest = r#""max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
+        for (front, key) in [
+            (r#"{"model":"x","model":"claude-haiku-4-5","#, "model"),
+            (r#"{"model":"claude-haiku-4-5","mod\u0065l":"x","#, "model"),
+            (r#" {"metadata":{},"model":"claude-haiku-4-5","metadata":{},"#, "metadata"),
+        ] {
+            let refused = sent(&format!("{front}{rest}")).unwrap_err();
+            assert!(refused.contains(&format!("duplicate key `{key}`")), "{refused}");
+        }
+        assert_eq!(sent(&format!(r#"{{"model":"claude-haiku-4-5",{rest}"#)), Ok(()));
+    }
+
+    #[test]
+    fn thinking_between_tools_is_for_the_model_that_has_it_and_stands_there_for_disabled() {
+        let with = |model: &str, kind: &str| json!({"model": model, "thinking": {"type": kind}});
+        let effort = |level: &str| json!({"model": "claude-sonnet-5-5", "thinking": {"type": "between_tools"}, "output_config": {"effort": level}});
+        let refused = "\"thinking.type.between_tools\" is not supported for this model";
+        table(&[
+            (with("claude-sonnet-5-5", "between_tools"), "", ""),
+            (with("claude-sonnet-5-5", "adaptive"), "", ""),
+            (with("claude-sonnet-5-5", "disabled"), "", "\"thinking.type.disabled\" is not supported"),
+            (with("claude-opus-5-5", "disabled"), "", "\"thinking.type.disabled\" is not supported"),
+            (with("claude-opus-5-5", "between_tools"), "", refused),
+            (with("claude-haiku-5-5", "between_tools"), "", refused),
+            (with("claude-opus-4-6", "between_tools"), "", refused),
+            (with("claude-haiku-4-5", "between_tools"), "", refused),
+            (with("claude-3-5-haiku", "between_tools"), "", refused),
+            (effort("high"), "", ""),
+            (effort("xhigh"), "", "effort 'xhigh' is not supported when thinking is disabled"),
         ]);
     }
 

@@ -5,9 +5,12 @@
 //! TASK: call NAME {"any": "input"}    TASK: count to N      TASK: recall
 //! ```
 //!
-//! Several tasks in one text, on lines of their own or joined by ` and ` before such a verb, are done side by side. A
-//! value may stand in quotes; `\n` within it is a new line. The tools are those that the request offers: Claude Code's
-//! by name, others by what their name and fields look like. Knows nothing of conversations or of answers.
+//! Several tasks in one text, on lines of their own or joined by ` and ` where a whole task follows, are done side by
+//! side. A value may stand in quotes, in which no such word is looked for; `\n` within it is a new line. The tools are
+//! those that the request offers: Claude Code's by name, others by what their name and fields look like. Knows nothing
+//! of conversations or of answers.
+
+use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
@@ -45,18 +48,40 @@ pub fn find(text: &str) -> Vec<Task> {
     lines.flat_map(split).filter_map(parse).collect()
 }
 
-/// Parts of a line between ` and `s that a verb follows.
+/// Parts of a line at those ` and `s behind which a whole task stands: read from its end, so that what follows is known.
 fn split(line: &str) -> Vec<&str> {
-    let (mut parts, mut begin) = (Vec::new(), 0);
-    for (at, _) in line.match_indices(" and ") {
-        let rest = &line[at + " and ".len()..];
-        if VERBS.iter().any(|verb| rest.starts_with(verb)) {
-            parts.push(&line[begin..at]);
-            begin = at + " and ".len();
+    let quotes = quotes(line);
+    let (mut parts, mut end) = (Vec::new(), line.len());
+    for (at, and) in line.rmatch_indices(" and ") {
+        let begin = at + and.len();
+        // Two ` and `s may share a blank.
+        if begin <= end && !is_inside(&quotes, at) && stands_alone(&line[begin..end]) {
+            parts.push(&line[begin..end]);
+            end = at;
         }
     }
-    parts.push(&line[begin..]);
+    parts.push(&line[..end]);
+    parts.reverse();
     parts
+}
+
+/// Whether a part is a task beyond doubt, and not the rest of a sentence that begins with a verb: a path of several words
+/// stands in quotes there.
+fn stands_alone(part: &str) -> bool {
+    let is_path = |path: &str| !path.is_empty() && (!path.contains(char::is_whitespace) || is_quoted(path));
+    let (verb, rest) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
+    let rest = rest.trim();
+    match verb {
+        "write" => split_once(rest, " containing ").is_some_and(|(path, _)| is_path(path.trim())),
+        "edit" => {
+            split_once(rest, " replacing ").is_some_and(|(path, _)| is_path(path.trim()))
+                && parse(part).is_some()
+        }
+        "read" => is_path(rest),
+        "bash" => !rest.is_empty(),
+        "recall" => rest.is_empty(),
+        _ => parse(part).is_some(),
+    }
 }
 
 fn parse(part: &str) -> Option<Task> {
@@ -64,13 +89,13 @@ fn parse(part: &str) -> Option<Task> {
     let (verb, rest) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
     match verb {
         "write" => {
-            let (path, text) = rest.split_once(" containing ")?;
+            let (path, text) = split_once(rest, " containing ")?;
             Some(Task::Write { path: value(path), text: value(text) })
         }
         "read" => Some(Task::Read { path: value(rest) }),
         "edit" => {
-            let (path, change) = rest.split_once(" replacing ")?;
-            let (old, new) = change.split_once(" with ")?;
+            let (path, change) = split_once(rest, " replacing ")?;
+            let (old, new) = split_once(change, " with ")?;
             Some(Task::Edit { path: value(path), old: value(old), new: value(new) })
         }
         "bash" => Some(Task::Bash { command: rest.trim().to_owned() }),
@@ -84,11 +109,50 @@ fn parse(part: &str) -> Option<Task> {
     }
 }
 
+/// The text before the first `mark` that stands in no quotes, and the text behind it.
+fn split_once<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let quotes = quotes(text);
+    let at = text.match_indices(mark).map(|(at, _)| at).find(|at| !is_inside(&quotes, *at))?;
+    Some((&text[..at], &text[at + mark.len()..]))
+}
+
+fn is_inside(quotes: &[Range<usize>], at: usize) -> bool {
+    quotes.iter().any(|quote| quote.contains(&at))
+}
+
+/// What stands in quotes, the quotes included. One opens where a word could begin and closes where one could end: the
+/// apostrophe of `it's` is none. One that never closes is none either.
+fn quotes(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(open) = text[from..].find(QUOTES).map(|at| from + at) {
+        let within_word = text[..open].ends_with(char::is_alphanumeric);
+        let close = if within_word { None } else { closing(text, open) };
+        found.extend(close.map(|close| open..close + 1));
+        from = close.unwrap_or(open) + 1;
+    }
+    found
+}
+
+/// Where the quote that opens at `open` closes.
+fn closing(text: &str, open: usize) -> Option<usize> {
+    let (body, quote) = (&text[open + 1..], &text[open..=open]);
+    let closes = |at: &usize| {
+        let behind = body[at + 1..].chars().next();
+        !body[..*at].ends_with('\\') && behind.is_none_or(|c| c.is_whitespace() || ENDS.contains(&c))
+    };
+    body.match_indices(quote).map(|(at, _)| at).find(closes).map(|at| open + 1 + at)
+}
+
+fn is_quoted(text: &str) -> bool {
+    quotes(text).first().is_some_and(|quote| *quote == (0..text.len()))
+}
+
 /// A value without the quotes around it.
 fn value(text: &str) -> String {
     let text = text.trim();
-    let quoted = ['"', '\'', '`'].into_iter().find_map(|q| text.strip_prefix(q)?.strip_suffix(q));
-    quoted.unwrap_or(text).replace("\\n", "\n").replace("\\t", "\t")
+    let bare = if is_quoted(text) { &text[1..text.len() - 1] } else { text };
+    bare.replace("\\n", "\n").replace("\\t", "\t")
 }
 
 impl Task {
@@ -358,7 +422,9 @@ fn sample_text(schema: &Value, text: &str) -> Value {
 
 /// What a task begins with.
 const MARK: &str = "TASK:";
-const VERBS: &[&str] = &["write ", "read ", "edit ", "bash ", "call ", "count to ", "recall"];
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+/// What may follow a closing quote, besides a blank.
+const ENDS: &[char] = &[',', ';', ':', '.', '!', '?', ')', ']', '}'];
 
 const PATH: &[&str] = &["file_path", "path", "filename", "file", "filepath", "absolute_path"];
 const CONTENT: &[&str] = &["content", "file_text", "contents", "text", "data"];
@@ -410,6 +476,52 @@ mod tests {
             ("TASK: fly to the moon", vec![]),
         ] {
             assert_eq!(find(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_speaks_of_reading_and_writing_is_written_whole() {
+        let bash = |command: &str| Task::Bash { command: command.into() };
+        for (text, expected) in [
+            ("write a.txt containing read and write access", vec![write("a.txt", "read and write access")]),
+            (
+                "write a.txt containing \"read and write access\"",
+                vec![write("a.txt", "read and write access")],
+            ),
+            ("write a.txt containing 'x and read b'", vec![write("a.txt", "x and read b")]),
+            (
+                "write a.txt containing 'x and read b' and read b",
+                vec![write("a.txt", "x and read b"), read("b")],
+            ),
+            ("write a.txt containing x and read the manual", vec![write("a.txt", "x and read the manual")]),
+            ("write a.txt containing x and recall it", vec![write("a.txt", "x and recall it")]),
+            ("write a.txt containing x and call me back", vec![write("a.txt", "x and call me back")]),
+            ("write a.txt containing x and count to ten", vec![write("a.txt", "x and count to ten")]),
+            ("write a.txt containing x and read", vec![write("a.txt", "x and read")]),
+            ("write a.txt containing x and and read b", vec![write("a.txt", "x and"), read("b")]),
+            (
+                "write a.txt containing it's 5 o'clock and read b",
+                vec![write("a.txt", "it's 5 o'clock"), read("b")],
+            ),
+            ("write a.txt containing the \"one and read b", vec![write("a.txt", "the \"one"), read("b")]),
+            ("write a.txt containing x and read \"b c\"", vec![write("a.txt", "x"), read("b c")]),
+            ("write a.txt containing \"read\" or \"write\"", vec![write("a.txt", "\"read\" or \"write\"")]),
+            ("write \"a containing b\" containing c", vec![write("a containing b", "c")]),
+            ("bash echo \"a and read b\" and read b", vec![bash("echo \"a and read b\""), read("b")]),
+            (
+                "edit a replacing \"salt with pepper\" with 'x and read y'",
+                vec![Task::Edit {
+                    path: "a".into(),
+                    old: "salt with pepper".into(),
+                    new: "x and read y".into(),
+                }],
+            ),
+            (
+                "call f {\"text\": \"say \\\"hi\\\" and read b\"}",
+                vec![Task::Call { tool: "f".into(), input: json!({"text": "say \"hi\" and read b"}) }],
+            ),
+        ] {
+            assert_eq!(find(&format!("TASK: {text}")), expected, "{text}");
         }
     }
 

@@ -61,15 +61,72 @@ fn an_error_body_reaches_the_client_unchanged_so_that_it_repairs_itself() {
     }
 }
 
+/// As sent, with betas of the provider's own, and for a model that takes less.
 #[test]
 fn a_beta_header_and_its_body_field_stay_together() {
-    let first = upstream();
-    let gw = gateway().weighted("first", &first, 1).run();
     let body = r#"{"model":"claude-test","max_tokens":64,"unknown_field":{"x":1},"context_management":{"edits":[]},"messages":[{"role":"user","content":"hi"}]}"#;
     let betas = "context-management-2025-06-27,something-new-2027-01-01";
-    gw.post(messages().body(body).header("anthropic-beta", betas)).is(200);
-    assert_eq!(first.seen()[0].text(), body);
-    assert_eq!(first.seen()[0].header("anthropic-beta"), Some(betas));
+    let ours = "ours-2025-01-01,something-new-2027-01-01";
+    let without = body.replace(r#""context_management":{"edits":[]},"#, "");
+    for (fields, sent_body, sent_betas) in [
+        ("weight: 1", body, betas.to_owned()),
+        (&*format!("headers: {{ anthropic-beta: \"{ours}\" }}"), body, format!("{betas},ours-2025-01-01")),
+        (
+            "model: claude-3-5-haiku",
+            &*without.replace("claude-test", "claude-3-5-haiku"),
+            "something-new-2027-01-01".to_owned(),
+        ),
+        (
+            &*format!("model: claude-3-5-haiku, headers: {{ anthropic-beta: \"{ours}\" }}"),
+            &*without.replace("claude-test", "claude-3-5-haiku"),
+            "something-new-2027-01-01,ours-2025-01-01".to_owned(),
+        ),
+        // A beta that only the provider's configuration asks for has a field of the client's just the same.
+        (
+            "model: claude-3-5-haiku, headers: { anthropic-beta: context-management-2025-06-27 }",
+            &*without.replace("claude-test", "claude-3-5-haiku"),
+            "something-new-2027-01-01".to_owned(),
+        ),
+    ] {
+        let first = upstream();
+        let gw = gateway().provider("first", &first, fields).run();
+        gw.post(messages().body(body).header("anthropic-beta", betas)).is(200);
+        let seen = &first.seen()[0];
+        assert_eq!(seen.text(), sent_body, "{fields}");
+        assert_eq!(seen.header("anthropic-beta"), Some(&*sent_betas), "{fields}");
+        assert_eq!(seen.head.matches("anthropic-beta").count(), 1, "{fields}: {}", seen.head);
+    }
+}
+
+#[test]
+fn a_configured_header_is_not_sent_twice() {
+    let first = upstream();
+    let headers = r#"headers: { content-type: "application/json; charset=utf-8", x-api-key: other, anthropic-version: "2026-10-21" }"#;
+    let gw = gateway().provider("first", &first, headers).run();
+    gw.post(messages().header("anthropic-version", "2023-06-01")).is(200);
+    let head = &first.seen()[0].head;
+    for (name, value) in [
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-api-key", "other"),
+        ("anthropic-version", "2026-10-21"),
+    ] {
+        let lines: Vec<_> = head.lines().filter_map(|line| line.strip_prefix(&format!("{name}: "))).collect();
+        assert_eq!(lines, [value], "{head}");
+    }
+}
+
+/// `pointsman` with nothing configured can show what a failover looks like.
+#[test]
+fn a_fault_on_demand_reaches_the_bundled_mock_and_no_other_provider() {
+    let gw = mocked();
+    let ask = || messages().model("claude-opus-5-5");
+    gw.post(ask()).is(200).attempts("mock:ok");
+    gw.post(ask().header("x-mock-fault", "status=400; message=no")).is(400).has("no");
+    gw.post(ask().header("x-mock-fault", "status=529; first=1")).is(200).attempts("mock:529, mock:ok");
+    let first = upstream();
+    let gw = gateway().weighted("first", &first, 1).run();
+    gw.post(messages().header("x-mock-fault", "status=529")).is(200);
+    assert_eq!(first.seen()[0].header("x-mock-fault"), None);
 }
 
 #[test]

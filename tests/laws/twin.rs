@@ -104,6 +104,8 @@ pub fn told(stream: &[u8]) -> Told {
             _ => {}
         }
     }
+    // An error is the end, whatever came before it.
+    told.ended &= told.error.is_none();
     told.usage = disjoint(&usage);
     told
 }

@@ -1,8 +1,12 @@
 //! Anthropic's own API and everything that speaks it: request lines and header fields.
 //!
 //! The client's fields cross by an allow-list (INTERFACE section 5); its credential, cookies, hop-by-hop fields and
-//! `x-pointsman-*` never do. Looks at no message.
+//! `x-pointsman-*` never do. A field that the configuration adds stands in the place of the client's or of our own, but
+//! for lists: betas and `via` are told together. No field is made twice. Looks at no message.
 
+use std::borrow::Cow;
+
+use crate::config::secret::Secret;
 use crate::http::fields::Decimal;
 use crate::http::{Fields, Lines};
 
@@ -32,10 +36,13 @@ pub struct Parts<'p> {
     pub bearer: bool,
     /// The client's header fields.
     pub client: &'p Fields,
-    /// `anthropic-beta` as it is to be sent, if it is not the client's own.
+    /// `anthropic-beta` as it is to be sent, those of the configuration among them ([`with_configured`]); `None`: the
+    /// client's own, as they came.
     pub betas: Option<&'p str>,
     /// Fields that the configuration adds; they win over the client's.
-    pub extra: &'p [(String, crate::config::secret::Secret)],
+    pub extra: &'p [(String, Secret)],
+    /// Faults on demand cross too: the provider is the bundled mock.
+    pub faults: bool,
     /// Our mark for requests that come round again.
     pub via: Option<&'p str>,
     /// Length of the body.
@@ -47,6 +54,25 @@ impl Parts<'_> {
     fn adds(&self, name: &[u8]) -> bool {
         self.extra.iter().any(|(extra, _)| extra.as_bytes().eq_ignore_ascii_case(name))
     }
+}
+
+/// The client's betas and behind them those that the configuration adds, each once. For the request to be shaped by:
+/// a beta and its field in the body are one pair, whoever asks for them.
+pub fn with_configured<'b>(client: Option<&'b str>, extra: &'b [(String, Secret)]) -> Option<Cow<'b, str>> {
+    let configured = extra.iter().find(|(name, _)| name.eq_ignore_ascii_case(BETAS));
+    let Some((_, configured)) = configured else { return client.map(Cow::Borrowed) };
+    let values = |list: &'b str| list.split(',').map(str::trim).filter(|value| !value.is_empty());
+    let mut list = Cow::Borrowed(client.unwrap_or_default());
+    for value in values(configured.expose()) {
+        if !list.split(',').any(|known| known.trim() == value) {
+            let all = list.to_mut();
+            if !all.is_empty() {
+                all.push(',');
+            }
+            all.push_str(value);
+        }
+    }
+    (!list.is_empty()).then_some(list)
 }
 
 /// Writes the head of a request.
@@ -67,15 +93,23 @@ pub fn head(parts: &Parts<'_>) -> Vec<u8> {
     lines.push("host", parts.host);
     crossing(parts, &mut lines);
     if let Some(betas) = parts.betas.filter(|b| !b.is_empty()) {
-        lines.push("anthropic-beta", betas);
+        lines.push(BETAS, betas);
     }
     if let Some(key) = parts.key {
         credential(parts, key, &mut lines);
     }
+    let mut via = parts.via;
     for (name, value) in parts.extra {
-        lines.push(name, value.expose());
+        match via {
+            _ if name.eq_ignore_ascii_case(BETAS) => {}
+            Some(ours) if name.eq_ignore_ascii_case("via") => {
+                lines.push("via", [value.expose(), ", ", ours].concat());
+                via = None;
+            }
+            _ => lines.push(name, value.expose()),
+        }
     }
-    if let Some(via) = parts.via {
+    if let Some(via) = via {
         lines.push("via", via);
     }
     lines.push_parsed(b"accept-encoding", b"identity");
@@ -96,24 +130,29 @@ fn credential(parts: &Parts<'_>, key: &str, lines: &mut Lines) {
 
 fn crossing(parts: &Parts<'_>, lines: &mut Lines) {
     let mut version = parts.adds(VERSION);
-    let mut kind = false;
+    let mut kind = parts.adds(KIND);
     for (name, value) in parts.client.iter() {
-        if !crosses(name) || (!parts.extra.is_empty() && parts.adds(name)) {
+        let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
+        if !(crosses(name) || parts.faults && is(FAULT)) {
             continue;
         }
-        let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
-        if parts.betas.is_some() && is(b"anthropic-beta") {
+        let replaced = if is(BETAS.as_bytes()) {
+            parts.betas.is_some()
+        } else {
+            !parts.extra.is_empty() && parts.adds(name)
+        };
+        if replaced {
             continue;
         }
         version |= is(VERSION);
-        kind |= is(b"content-type");
+        kind |= is(KIND);
         lines.push_parsed(name, value);
     }
     if !version {
         lines.push_parsed(VERSION, b"2023-06-01");
     }
     if !kind {
-        lines.push_parsed(b"content-type", b"application/json");
+        lines.push_parsed(KIND, b"application/json");
     }
 }
 
@@ -133,44 +172,117 @@ fn crosses(name: &[u8]) -> bool {
 }
 
 const VERSION: &[u8] = b"anthropic-version";
+const KIND: &[u8] = b"content-type";
+const BETAS: &str = "anthropic-beta";
+/// Tells the bundled mock what shall go wrong ([`crate::mock::fault`]).
+const FAULT: &[u8] = b"x-mock-fault";
 /// Claude Code's fields come to a kilobyte; this saves growing.
 const ROOM: usize = 1536;
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, Parts, head};
-    use crate::config::secret::Secret;
+    use super::{Call, Parts, Secret, head, with_configured};
     use crate::edge::head::parse;
+    use crate::http::Fields;
 
-    #[test]
-    fn only_allowed_fields_cross() {
-        let client = parse(
-            b"POST /v1/messages?beta=true HTTP/1.1\r\nHost: gw\r\nx-api-key: client-key\r\nAuthorization: Bearer t\r\n\
-              Cookie: c=1\r\nanthropic-version: 2026-10-21\r\nAnthropic-Beta: a,b\r\nX-Stainless-Lang: js\r\n\
-              x-claude-code-session-id: s\r\nx-pointsman-tags: a=b\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\
-              x-app: cli\r\nUser-Agent: claude-cli/2\r\nx-forwarded-for: 1.2.3.4\r\ncontent-type: application/json\r\n\r\n",
-        )
-        .unwrap();
-        let extra = [("x-team".to_owned(), Secret::new("red"))];
-        let head = head(&Parts {
+    /// The fields of a head that is sent for a client with these, and for a provider with these.
+    fn sent(client: &str, extra: &[(&str, &str)], change: impl FnOnce(&mut Parts<'_>)) -> String {
+        let client = format!("POST /v1/messages?beta=true HTTP/1.1\r\n{client}\r\n");
+        let fields: Fields = parse(client.as_bytes()).unwrap().fields;
+        let extra: Vec<_> =
+            extra.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        let mut parts = Parts {
             call: Call::Messages,
             base_path: "/v1",
             query: "beta=true",
             host: "api.anthropic.com",
             key: Some("provider-key"),
             bearer: false,
-            client: &client.fields,
+            client: &fields,
             betas: None,
             extra: &extra,
+            faults: false,
             via: None,
             length: 12,
-        });
+        };
+        change(&mut parts);
+        let head = String::from_utf8(head(&parts)).unwrap();
+        let mut names: Vec<_> =
+            head.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "a field twice: {head}");
+        head
+    }
+
+    #[test]
+    fn only_allowed_fields_cross() {
+        let client = "Host: gw\r\nx-api-key: client-key\r\nAuthorization: Bearer t\r\n\
+              Cookie: c=1\r\nanthropic-version: 2026-10-21\r\nAnthropic-Beta: a,b\r\nX-Stainless-Lang: js\r\n\
+              x-claude-code-session-id: s\r\nx-pointsman-tags: a=b\r\nAccept-Encoding: gzip, br\r\nConnection: close\r\n\
+              x-app: cli\r\nUser-Agent: claude-cli/2\r\nx-forwarded-for: 1.2.3.4\r\nx-mock-fault: status=529\r\n\
+              content-type: application/json\r\n";
         assert_eq!(
-            String::from_utf8(head).unwrap(),
+            sent(client, &[("x-team", "red")], |_| {}),
             "POST /v1/messages?beta=true HTTP/1.1\r\nhost: api.anthropic.com\r\nanthropic-version: 2026-10-21\r\n\
              Anthropic-Beta: a,b\r\nX-Stainless-Lang: js\r\nx-claude-code-session-id: s\r\nx-app: cli\r\n\
              User-Agent: claude-cli/2\r\ncontent-type: application/json\r\nx-api-key: provider-key\r\nx-team: red\r\n\
              accept-encoding: identity\r\ncontent-length: 12\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn faults_cross_to_the_mock_and_to_nobody_else() {
+        let client = "Host: gw\r\nX-Mock-Fault: status=529\r\n";
+        assert!(!sent(client, &[], |_| {}).contains("status=529"));
+        assert!(sent(client, &[], |parts| parts.faults = true).contains("status=529"));
+    }
+
+    #[test]
+    fn a_configured_field_is_sent_once() {
+        let client = "Host: gw\r\ncontent-type: application/json\r\nanthropic-version: 2026-10-21\r\n\
+                      anthropic-beta: a\r\nuser-agent: x\r\n";
+        let all = [
+            ("content-type", "application/json; charset=utf-8"),
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "b"),
+            ("user-agent", "y"),
+            ("x-api-key", "k"),
+            ("authorization", "Bearer k"),
+            ("via", "1.1 them"),
+        ];
+        for count in 0..=all.len() {
+            for front in ["Host: gw\r\n", client] {
+                let head = sent(front, &all[..count], |parts| {
+                    parts.bearer = true;
+                    parts.via = Some("1.1 us");
+                    parts.betas = Some("a,b");
+                });
+                assert!(head.contains("anthropic-beta: a,b\r\n") && head.contains("1.1 us\r\n"), "{head}");
+            }
+        }
+        // The configured ones were all among the client's.
+        let head = sent(client, &[("anthropic-beta", "a")], |_| {});
+        assert!(head.contains("anthropic-beta: a\r\n"), "{head}");
+    }
+
+    #[test]
+    fn configured_betas_join_the_clients() {
+        let of = |client: Option<&str>, configured: &str| {
+            let extra = [("anthropic-beta".to_owned(), Secret::new(configured))];
+            with_configured(client, &extra).map(std::borrow::Cow::into_owned)
+        };
+        for (client, configured, expected) in [
+            (Some("a-1,b-2"), "c-3", Some("a-1,b-2,c-3")),
+            (Some("b-2, a-1"), "a-1 , c-3,c-3", Some("b-2, a-1,c-3")),
+            (Some("a-1"), "a-1", Some("a-1")),
+            (None, "a-1, b-2", Some("a-1,b-2")),
+            (None, " , ", None),
+        ] {
+            assert_eq!(of(client, configured).as_deref(), expected, "{client:?} {configured}");
+        }
+        assert!(matches!(with_configured(Some("a"), &[]), Some(std::borrow::Cow::Borrowed("a"))));
+        assert_eq!(with_configured(None, &[]), None);
     }
 }

@@ -63,8 +63,7 @@ impl Drops {
 
     fn pair_once(&mut self, betas: &str) {
         for beta in values(betas).map(Beta::of) {
-            let fields =
-                PAIRS.iter().find(|(name, _)| *name == beta.name()).map_or(&[][..], |(_, fields)| fields);
+            let fields = fields_of(beta);
             if self.takes_out(beta) {
                 for field in fields {
                     self.add(*field);
@@ -112,18 +111,46 @@ impl Drops {
     }
 
     /// The header to send: as it came where nothing goes and nothing is added, else the values that stay. `None`: no
-    /// header.
-    pub(super) fn header(self, came: Option<&str>, added: Option<&str>, loss: &mut Loss) -> Option<String> {
+    /// header. `refused` are the repairs that the provider asked for, `loss` holds the fields that went.
+    pub(super) fn header(
+        self,
+        came: Option<&str>,
+        added: Option<&str>,
+        refused: u64,
+        loss: &mut Loss,
+    ) -> Option<String> {
         let betas = came.unwrap_or_default();
         let added = added.filter(|new| !values(betas).any(|value| Beta::of(value) == Beta::of(new)));
         let gone = |value: &&str| self.takes_out(Beta::of(value));
         if added.is_none() && !values(betas).any(|value| gone(&value)) {
             return came.map(str::to_owned);
         }
-        values(betas).filter(gone).for_each(|value| loss.add(format!("anthropic-beta:{value}")));
+        let told = values(betas).filter(gone).filter(|value| is_loss(Beta::of(value), refused, loss));
+        let names: Vec<String> = told.map(|value| format!("anthropic-beta:{value}")).collect();
+        for name in names {
+            loss.add(name);
+        }
         let kept: Vec<&str> = values(betas).filter(|value| !gone(value)).chain(added).collect();
         (!kept.is_empty()).then(|| kept.join(","))
     }
+}
+
+/// Whether it matters that a beta goes.
+///
+/// Header and field travel as a pair (wire.md 9.1), so a beta that has fields matters with them: where the request lost
+/// one. Without such a field the request asked for nothing that the beta allows. A beta without fields works by the
+/// header alone: where the model has nothing that it could change (a model that never thinks, a window that is what it
+/// is) nothing is lost; where the provider refused it, that is not known, so it is told.
+fn is_loss(beta: Beta, refused: u64, loss: &Loss) -> bool {
+    match fields_of(beta) {
+        [] => Drops(refused).takes_out(beta),
+        fields => fields.iter().any(|field| loss.names().any(|name| name == field.name())),
+    }
+}
+
+/// The fields that exist by a beta.
+fn fields_of(beta: Beta) -> &'static [Field] {
+    PAIRS.iter().find(|(name, _)| *name == beta.name()).map_or(&[], |(_, fields)| fields)
 }
 
 /// The values of a header's lines.
@@ -178,7 +205,7 @@ mod tests {
         let mut drops = Drops::remembered(bits);
         drops.pair(betas);
         let mut loss = Loss::default();
-        let header = drops.header(Some(betas), added, &mut loss);
+        let header = drops.header(Some(betas), added, bits, &mut loss);
         (header, loss.header())
     }
 
@@ -186,7 +213,8 @@ mod tests {
     fn a_beta_goes_with_its_field_and_a_field_with_its_beta() {
         let (sent, loss) = header(&[Field::Effort], "a-2025-01-01, effort-2025-11-24", None);
         assert_eq!(sent.as_deref(), Some("a-2025-01-01"));
-        assert_eq!(loss, "anthropic-beta:effort-2025-11-24");
+        // The body of this test has no such field.
+        assert_eq!(loss, "");
         let mut drops = Drops::remembered(Repair::DropField(Field::Beta(Beta::of("effort"))).bit());
         drops.pair("effort-2025-11-24");
         assert!(drops.has(Field::Effort));
@@ -239,7 +267,7 @@ mod tests {
             drops.add_untaken(capability::of(model).expect(model));
             drops.pair(CLAUDE_CODE);
             assert_eq!(
-                drops.header(Some(CLAUDE_CODE), None, &mut Loss::default()).as_deref(),
+                drops.header(Some(CLAUDE_CODE), None, 0, &mut Loss::default()).as_deref(),
                 Some(sent),
                 "{model}"
             );

@@ -659,7 +659,7 @@ mod tests {
         let event = event(&error, "req_7");
         let mut reader = crate::wire::anthropic::StreamReader::new();
         let heard = reader.push(&[PING, &event].concat());
-        assert_eq!((heard.events, heard.between), (2, true));
+        assert_eq!(heard.boundary, Some(PING.len() + event.len()));
         assert_eq!(&*reader.meter().error.clone().unwrap().message, "spend limit \"x\"\nreached");
     }
 

@@ -31,8 +31,6 @@ pub struct Ask<'b> {
     pub model_at: Member,
     /// `stream`; absent and `null` are `false`.
     pub stream: bool,
-    /// Where `stream` stands.
-    pub stream_at: Option<Member>,
     /// `max_tokens`; `None` only for `count_tokens`.
     pub max_tokens: Option<u64>,
     /// Where `max_tokens` stands.
@@ -177,7 +175,7 @@ pub(super) fn holds(body: &[u8], message: Span, kind: &str) -> bool {
 #[derive(Default)]
 struct Seen<'b> {
     model: Option<(Member, Cow<'b, str>)>,
-    stream: Option<(Member, bool)>,
+    stream: Option<bool>,
     max_tokens: Option<(Member, u64)>,
     messages: Option<Member>,
     others: [Option<Member>; OTHERS.len()],
@@ -194,7 +192,7 @@ impl<'b> Seen<'b> {
             Some("stream") => {
                 let stream = if value == b"null" { Some(false) } else { text::boolean(value) };
                 let stream = stream.ok_or_else(|| wrong("stream", "a boolean", value))?;
-                once("stream", self.stream.replace((member, stream)).is_some())
+                once("stream", self.stream.replace(stream).is_some())
             }
             Some("max_tokens") => {
                 let limit =
@@ -233,8 +231,7 @@ impl<'b> Seen<'b> {
             body,
             model,
             model_at,
-            stream: self.stream.is_some_and(|(_, stream)| stream),
-            stream_at: self.stream.map(|(member, _)| member),
+            stream: self.stream.unwrap_or(false),
             max_tokens: self.max_tokens.map(|(_, limit)| limit),
             max_tokens_at: self.max_tokens.map(|(member, _)| member),
             messages,

@@ -4,17 +4,38 @@
 //! would refuse is changed to what it takes ([`capability`]), what it refused before is left out ([`super::repair`]), and
 //! the output limit is kept within the provider's. Everything else stays byte for byte: unknown fields, key order,
 //! spelling of numbers. Adds nothing that the client did not ask for in some form. Every change is named in [`Loss`],
-//! but for the model's name.
+//! but for the model's name and for betas that nothing in the request uses (`drops` says which those are).
+//!
+//! The order of the steps is that of what they know of each other:
+//!
+//! ```text
+//! drops ──▶ output limit ──▶ thinking ──▶ output_config
+//!   ▲                                 ├─▶ context_management ──▶ (drops)
+//!   │                                 └─▶ sampling
+//!   └── tools · fields · marks · messages ──▶ betas
+//! ```
+//!
+//! - What is left out is known first, betas and their fields in pairs: the form of `thinking` depends on it.
+//! - A budget must lie below the output limit that is sent, so the limit comes before the thinking.
+//! - Effort, the edits of thinking and sampling depend on whether the model will think, which the thinking step tells.
+//! - `context_management` may lose all its edits. Then the whole field goes, which the steps below read in the drops:
+//!   the field goes with the other fields, its beta with the betas.
+//! - Betas come last: they are told as lost only with a field that was lost.
+//!
+//! Steps on one line of the drawing do not know of each other; no byte is edited by two of them. What the sampling and
+//! context management rules are is decided in [`super::sampling`] and [`super::management`], as values; so is the form of
+//! thinking in [`super::thinking`]. The edits are made here.
 
 use std::borrow::Cow;
 
-use super::capability::{self, Capability, Management, Sampling};
+use super::capability::{self, Capability, Management};
 use super::drops::Drops;
 use super::history::{self, Cut, History};
 use super::marks::Marks;
 use super::repair::{Beta, Field, Site};
 use super::request::{Ask, is_type, member_of, strip_context_mark};
-use super::thinking::{self, Asked, Form};
+use super::thinking::{self, Asked, Form, Thinks};
+use super::{management, sampling};
 use crate::error::{Error, Kind, Stage};
 use crate::json::{self, Edits, Member, Span, Spliced, text};
 use crate::wire::Loss;
@@ -251,10 +272,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let Some(model) = self.model else { return };
         let Some((member, level)) = self.effort() else { return };
         let mut fits = model.nearest_effort(&level).unwrap_or(&level);
-        if model.thinking == capability::Thinking::Default
-            && thinks == Thinks::Off
-            && matches!(fits, "xhigh" | "max")
-        {
+        let capped =
+            matches!(model.thinking, capability::Thinking::Default | capability::Thinking::BetweenTools);
+        if capped && thinks == Thinks::Off && matches!(fits, "xhigh" | "max") {
             fits = "high";
         }
         if fits != level {
@@ -264,72 +284,30 @@ impl<'a, 'b> Shaper<'a, 'b> {
         }
     }
 
-    /// Leaves out the edits that the model does not know, or that want thinking where there is none.
+    /// Leaves out the edits that the model does not know, or that want thinking where there is none; all of it where
+    /// none is left.
     fn context_management(&mut self, thinks: Thinks) {
-        let Some(field) = self.ask.context_management else { return };
-        if self.drops.has(Field::ContextManagement) {
+        let Some(field) = self.ask.context_management.filter(|_| !self.drops.has(Field::ContextManagement))
+        else {
             return;
-        }
-        let body = self.ask.body;
-        let Some(list) = member_of(body, field.value, "edits") else { return };
-        let all: Vec<Span> = json::elements(body, list.value).map_while(Result::ok).collect();
-        let gone: Vec<Span> =
-            all.iter().copied().filter(|edit| self.is_edit_refused(*edit, thinks)).collect();
-        if gone.is_empty() {
-            return;
+        };
+        let rule = management::Rule {
+            compacts: self.model.is_none_or(|model| model.management == Management::Compact),
+            // Where nothing of thinking was changed, what goes with it is the client's own affair.
+            thinks: thinks.at_all() || (self.model.is_none() && !self.reformed),
+        };
+        match rule.on(self.ask.body, field) {
+            management::Gone::Nothing => return,
+            management::Gone::All => self.drops.add(Field::ContextManagement),
+            management::Gone::Some(edits) => edits.into_iter().for_each(|edit| self.edits.remove(edit)),
         }
         self.loss.add("context_management.edits");
-        if gone.len() == all.len() {
-            self.drops.add(Field::ContextManagement);
-        } else {
-            for edit in gone {
-                self.edits.remove(edit);
-            }
-        }
-    }
-
-    fn is_edit_refused(&self, edit: Span, thinks: Thinks) -> bool {
-        let body = self.ask.body;
-        let kind = member_of(body, edit, "type").and_then(|kind| text::string(kind.value.of(body)));
-        let kind = kind.unwrap_or_default();
-        let compact = self.model.is_none_or(|model| model.management == Management::Compact);
-        let ours = self.model.is_some() || self.reformed;
-        (kind.starts_with("compact_") && !compact)
-            || (kind.starts_with("clear_thinking_") && ours && !thinks.at_all())
     }
 
     /// Leaves out sampling parameters that the model refuses, by nature or because it thinks.
     fn sampling(&mut self, thinks: Thinks) {
         let Some(model) = self.model else { return };
-        let given =
-            |member: Option<Member>| member.filter(|member| member.value.of(self.ask.body) != b"null");
-        let (temperature, top_p, top_k) =
-            (given(self.ask.temperature), given(self.ask.top_p), given(self.ask.top_k));
-        let odd = |member: &Member| !is_one(member.value.of(self.ask.body));
-        let mut gone = Vec::new();
-        match model.sampling {
-            Sampling::Fixed => {
-                gone.extend(temperature.filter(odd).map(|at| (at, Field::Temperature)));
-                gone.extend(top_p.filter(odd).map(|at| (at, Field::TopP)));
-                gone.extend(top_k.map(|at| (at, Field::TopK)));
-            }
-            Sampling::Free | Sampling::Either => {
-                if thinks == Thinks::On {
-                    gone.extend(temperature.filter(odd).map(|at| (at, Field::Temperature)));
-                    gone.extend(top_k.map(|at| (at, Field::TopK)));
-                } else if let (Sampling::Either, Some(temperature), Some(top_p)) =
-                    (model.sampling, temperature, top_p)
-                {
-                    // A temperature of 1 says nothing: the other one is meant.
-                    gone.push(if odd(&temperature) {
-                        (top_p, Field::TopP)
-                    } else {
-                        (temperature, Field::Temperature)
-                    });
-                }
-            }
-        }
-        for (member, field) in gone {
+        for (member, field) in sampling::refused(self.ask, model.sampling, thinks) {
             self.edits.remove(member.whole());
             self.loss.add(field.name());
         }
@@ -448,25 +426,8 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let needs =
             large && capability::of(self.target.model).is_some_and(|model| model.beta_window.is_some());
         let added = (needs && !self.drops.takes_out(Beta::of(LARGE_CONTEXT))).then_some(LARGE_CONTEXT);
-        let betas = self.drops.header(self.betas, added, &mut self.loss);
+        let betas = self.drops.header(self.betas, added, self.target.repairs, &mut self.loss);
         Shaped { body: self.edits.on(self.ask.body), betas: betas.map(Cow::Owned), loss: self.loss }
-    }
-}
-
-/// Whether the model will think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Thinks {
-    /// The request says so.
-    On,
-    /// The request says that it shall not.
-    Off,
-    /// The request says nothing; what the model does then, if that is known.
-    Default(Option<bool>),
-}
-
-impl Thinks {
-    fn at_all(self) -> bool {
-        matches!(self, Self::On | Self::Default(Some(true)))
     }
 }
 
@@ -493,10 +454,6 @@ fn is_placeholder(body: &[u8], tool: Span) -> bool {
 
 fn adaptive_shown(display: &[u8]) -> Vec<u8> {
     [b"{\"type\":\"adaptive\",\"display\":", display, b"}"].concat()
-}
-
-fn is_one(value: &[u8]) -> bool {
-    std::str::from_utf8(value).ok().and_then(|number| number.parse().ok()) == Some(1.0_f64)
 }
 
 fn nothing_left(model: &str) -> Error {
@@ -674,42 +631,17 @@ mod tests {
                 r#""thinking":{"type":"disabled"},"output_config":{"effort":"max"}"#,
                 r#""thinking":{"type":"disabled"},"output_config":{"effort":"high"}"#,
             ),
+            (
+                "claude-sonnet-5-5",
+                r#""thinking":{"type":"disabled"},"output_config":{"effort":"xhigh"}"#,
+                r#""thinking":{"type":"between_tools"},"output_config":{"effort":"high"}"#,
+            ),
         ] {
             assert_eq!(
                 becomes("claude-fable-5", sent, came).0,
                 expected.trim_start_matches(r#""thinking":{},"#),
                 "{sent} {came}"
             );
-        }
-    }
-
-    #[test]
-    fn sampling_that_is_refused_is_left_out() {
-        for (sent, came, expected) in [
-            ("claude-opus-5", r#""temperature":0.5,"top_p":0.9,"top_k":5"#, ""),
-            (
-                "claude-opus-5",
-                r#""temperature":1,"top_p":1.0,"top_k":null"#,
-                r#""temperature":1,"top_p":1.0,"top_k":null"#,
-            ),
-            (
-                "claude-haiku-4-5",
-                r#""temperature":0.5,"top_p":0.9,"top_k":5"#,
-                r#""temperature":0.5,"top_k":5"#,
-            ),
-            ("claude-haiku-4-5", r#""temperature":1.0,"top_p":0.9"#, r#""top_p":0.9"#),
-            (
-                "claude-haiku-4-5",
-                r#""thinking":{"type":"enabled","budget_tokens":2000},"temperature":0.5,"top_k":5"#,
-                r#""thinking":{"type":"enabled","budget_tokens":2000}"#,
-            ),
-            (
-                "claude-3-opus",
-                r#""temperature":0.5,"top_p":0.9,"top_k":5,"messages":[]"#,
-                r#""temperature":0.5,"top_p":0.9,"top_k":5,"messages":[]"#,
-            ),
-        ] {
-            assert_eq!(becomes("gpt-4o", sent, came).0, expected, "{sent} {came}");
         }
     }
 
@@ -751,6 +683,28 @@ mod tests {
                 assert_eq!(has_beta, has_field, "{beta} for {target:?}: {sent} {}", shaped.body);
             }
         }
+    }
+
+    /// `strict` refuses losses: a header that Claude Code sends with every request is none.
+    #[test]
+    fn a_beta_that_nothing_in_the_request_uses_is_no_loss() {
+        let betas = "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,\
+                     context-1m-2025-08-07,effort-2025-11-24";
+        let sent =
+            |members: &str, target: &Target<'_>| send(&body("claude-opus-5-5", members), Some(betas), target);
+        let plain = sent("", &target("claude-3-5-haiku"));
+        assert_eq!(
+            (plain.betas.as_deref(), plain.loss.as_str()),
+            (Some("claude-code-20250219"), "max_tokens")
+        );
+        let used = sent(r#""output_config":{"effort":"low"}"#, &target("claude-haiku-4-5"));
+        assert_eq!(used.loss, "output_config.effort, output_config, anthropic-beta:effort-2025-11-24");
+        // What a header does by itself is not known: where the provider refused it, that is told.
+        let refused =
+            sent("", &repaired("claude-opus-5-5", &[Field::Beta(Beta::of("interleaved-thinking"))]));
+        assert_eq!(refused.loss, "anthropic-beta:interleaved-thinking-2025-05-14");
+        let refused = sent("", &repaired("claude-opus-5-5", &[Field::Beta(Beta::of("effort"))]));
+        assert_eq!(refused.loss, "");
     }
 
     #[test]

@@ -21,20 +21,14 @@ use crate::wire::{Meter, Stop};
 /// What the bytes of one push showed, and what is known since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Events that ended in these bytes.
-    pub events: u32,
     /// Content, or the end of a whole answer, has come and no error before it: the answer may be committed.
     pub content: bool,
     /// The first error event of the stream, if it has come.
     pub fault: Option<Failure>,
-    /// `message_stop` has come.
-    pub ended: bool,
     /// Where in the whole stream the value of the first `message.model` stands, quotes included.
     pub model_at: Option<(u64, u64)>,
     /// Offset in these bytes just behind the last event that ended in them.
     pub boundary: Option<usize>,
-    /// No event is under way behind these bytes: one of our own may follow.
-    pub between: bool,
 }
 
 /// How a stream stands when its connection has ended.
@@ -61,7 +55,8 @@ pub struct StreamReader {
 struct Seen {
     meter: Meter,
     counts: Counts,
-    events: u64,
+    /// Any event has come.
+    any: bool,
     content: bool,
     ended: bool,
     model_at: Option<(u64, u64)>,
@@ -75,17 +70,13 @@ impl StreamReader {
 
     /// Reads the next bytes as they came.
     pub fn push(&mut self, bytes: &[u8]) -> Heard {
-        let before = self.seen.events;
         let seen = &mut self.seen;
         let boundary = self.sse.push(bytes, |event| seen.event(&event));
         Heard {
-            events: u32::try_from(seen.events - before).unwrap_or(u32::MAX),
             content: seen.content,
             fault: seen.meter.error.as_ref().map(|told| told.failure),
-            ended: seen.ended,
             model_at: seen.model_at,
             boundary,
-            between: self.sse.at_boundary(),
         }
     }
 
@@ -94,14 +85,9 @@ impl StreamReader {
         match &self.seen.meter.error {
             Some(told) => Ending::Told(told.failure),
             None if self.seen.ended => Ending::Whole,
-            None if self.seen.events > 0 => Ending::Cut,
+            None if self.seen.any => Ending::Cut,
             None => Ending::Empty,
         }
-    }
-
-    /// Whether no event is under way.
-    pub fn at_boundary(&self) -> bool {
-        self.sse.at_boundary()
     }
 
     /// Usage, stop reason, model and error so far.
@@ -126,7 +112,7 @@ enum Kind {
 
 impl Seen {
     fn event(&mut self, event: &Event<'_>) {
-        self.events += 1;
+        self.any = true;
         if event.unread {
             // Nothing but content grows so long (a tool's result, a redacted block).
             self.show();
@@ -394,7 +380,8 @@ mod tests {
         assert_eq!(ending(&[START, fault, stop]), told);
         let mut reader = StreamReader::new();
         let heard = reader.push([event(fault), event(stop)].concat().as_bytes());
-        assert_eq!((heard.content, heard.ended, heard.fault.map(|f| f.status)), (false, false, Some(529)));
+        assert_eq!((heard.content, heard.fault.map(|f| f.status)), (false, Some(529)));
+        assert_eq!(reader.ending(), told);
     }
 
     #[test]

@@ -51,6 +51,24 @@ pub(super) enum Form {
     BetweenTools,
 }
 
+/// Whether the model will think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thinks {
+    /// The request says so.
+    On,
+    /// The request says that it shall not.
+    Off,
+    /// The request says nothing; what the model does then, if that is known.
+    Default(Option<bool>),
+}
+
+impl Thinks {
+    /// Whether it is known to.
+    pub(super) fn at_all(self) -> bool {
+        matches!(self, Self::On | Self::Default(Some(true)))
+    }
+}
+
 impl Asked {
     /// Reads `thinking`; `None` if it is absent, `null`, or no object with a `type`.
     pub(super) fn read(ask: &Ask<'_>) -> Option<Self> {

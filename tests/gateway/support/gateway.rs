@@ -94,10 +94,27 @@ fn machine() -> Given {
 
 /// Runs a configuration as it is written.
 pub fn from_yaml(yaml: &str) -> Gateway {
+    placed(yaml, None)
+}
+
+/// The gateway with the bundled mock as its only provider, as `pointsman serve` starts with nothing configured.
+pub fn mocked() -> Gateway {
+    let mock = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = mock.address;
+    let options = pointsman::mock::Options { keyless: true, ..pointsman::mock::Options::default() };
+    let server = pointsman::mock::server::Server::new(options);
+    let edge = Options { max_connections: 100, tls: Arc::default() };
+    mock.run(Arc::new(Shared::new(server)), edge).unwrap();
+    // It listens until the process ends.
+    std::mem::forget(mock);
+    placed("accounts: [{ id: a, providers: [{ id: mock, type: mock }] }]", Some(address))
+}
+
+fn placed(yaml: &str, mock: Option<SocketAddr>) -> Gateway {
     let snapshot = from_text("test.yaml", yaml, &machine()).unwrap_or_else(|m| panic!("{m}"));
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let options = Options { max_connections: snapshot.server.max_connections, tls: Arc::default() };
-    let place = Place { listen: listener.address, mock: None };
+    let place = Place { listen: listener.address, mock };
     let service = Arc::new(Service::new(snapshot, place, Queue::start()));
     let shared = Arc::new(Shared::new(Arc::clone(&service)));
     listener.run(Arc::clone(&shared), options).unwrap();

@@ -10,7 +10,7 @@ pub mod upstream;
 
 pub use client::{Client, count_tokens, messages, raw};
 pub use events::*;
-pub use gateway::{Gateway, gateway};
+pub use gateway::{Gateway, gateway, mocked};
 pub use upstream::{Act, Upstream, upstream};
 
 use std::time::{Duration, Instant};
