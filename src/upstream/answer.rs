@@ -181,7 +181,11 @@ impl Answer {
         self.keep_alive &=
             fields.get("transfer-encoding").is_none() || fields.get("content-length").is_none();
         self.framing = framing(status, &fields)?;
-        self.gzip = encoding(&fields)?;
+        self.gzip = match encoding(&fields) {
+            // The status and the fields of a refusal say most of it, and its body is nobody's answer.
+            Err(_) if status >= 300 => None,
+            packed => packed?,
+        };
         self.fields = fields;
         Ok(true)
     }

@@ -190,6 +190,11 @@ fn a_refusal_whose_body_breaks_off_is_still_that_refusal() {
         b"HTTP/1.1 401 X\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"type\"".to_vec();
     for (name, acts, attempts) in [
         ("a 400 that is too long", reply(400, "application/json", &long), "first:400"),
+        (
+            "a 429 that is packed strangely",
+            reply_with(429, "content-encoding: br\r\nretry-after: 50\r\n", "\u{1}\u{2}"),
+            "first:429, second:ok",
+        ),
         ("a 401 that is cut", vec![Act::Send(cut), Act::Close], "first:401, second:ok"),
     ] {
         let first = upstream().always(acts);
