@@ -339,6 +339,21 @@ fn a_session_keeps_its_prefix_through_a_repair_and_a_failover_there_and_back() {
 }
 
 #[test]
+fn a_low_top_p_beside_thinking_is_taken_by_every_model() {
+    for sampling in
+        [r#""temperature":1,"top_p":0.5"#, r#""top_p":0.97,"temperature":1"#, r#""top_p":0.5,"top_k":5"#]
+    {
+        let body = format!(
+            r#"{{"model":"some-alias","max_tokens":4000,"thinking":{{"type":"adaptive"}},{sampling},"messages":[{{"role":"user","content":"hi"}}]}}"#
+        );
+        let came = Sent { call: Call::Messages, body, betas: None };
+        for model in MODELS {
+            assert_eq!(came.for_model(model).judged(), Ok(()), "{sampling} to {model}");
+        }
+    }
+}
+
+#[test]
 fn a_shaped_request_needs_no_shaping() {
     for (name, came) in all() {
         for model in MODELS {

@@ -10,8 +10,9 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use pointsman::limits::TICK;
@@ -20,18 +21,20 @@ use support::upstream::{chunk, sse_head};
 use support::*;
 
 const STREAMS: usize = 48;
-const EVENTS: u32 = 12;
+const EVENTS: usize = 12;
 const TURNOVERS: usize = 3000;
 /// Longer than a tick: the wait that an event ends has begun anew, and would go on for nearly a whole tick without it.
 const GAP: Duration = TICK.saturating_add(Duration::from_millis(10));
-/// Beyond what a busy machine takes to pass an event on, and well within the tick that a lost wake-up costs.
-const LATE: Duration = Duration::from_millis(70);
+/// Microseconds beyond what a busy machine takes to pass an event on, and well within the tick that a lost wake-up costs.
+const LATE: u64 = 70_000;
+/// Microseconds by which a timer may be late without its worker having stalled.
+const STALL: u64 = 10_000;
 /// A load that comes and goes makes events late that were not lost; those that are lost are so in every round.
 const ROUNDS: usize = 4;
 
-/// Events of which each tells when it was sent pass through the gateway, and beside it, while connections come and go.
-/// A wake-up that is lost delays its event to the end of the tick; were a tenth of them lost, a tenth of the events
-/// would be late, where one in twenty is let pass.
+/// Events of which each tells when it was sent pass through the gateway while connections come and go. A wake-up that is
+/// lost delays its event to the end of the tick; were a tenth of them lost, one event in twelve to twenty would be late
+/// (tried: 28 to 41 of 576, none without), where one in forty is let pass.
 #[test]
 fn connections_come_and_go_while_others_stream() {
     let (slow, quick) = (ticking(), upstream());
@@ -44,13 +47,12 @@ fn connections_come_and_go_while_others_stream() {
         &format!("    providers:\n{slow_line}"),
         1,
     ));
-    let mut told = Vec::new();
+    let (mut told, all) = (Vec::new(), EVENTS * STREAMS);
     let passed = (0..ROUNDS).any(|_| {
-        let (through, beside) = round(&gw, slow);
-        told.push((through, beside));
-        through <= 0.05 + beside
+        told.push(round(&gw));
+        told.last().is_some_and(|late| late * 40 <= all)
     });
-    assert!(passed, "late events, through the gateway and beside it, in each round: {told:?}");
+    assert!(passed, "late events of {all} in each round: {told:?}");
     until("every connection is closed", || gw.shared.open_connections.load(Ordering::Relaxed) == 0);
     until("every request is over", || gw.shared.open_requests.load(Ordering::Relaxed) == 0);
     until("every descriptor but those of the pools is free", || {
@@ -59,56 +61,86 @@ fn connections_come_and_go_while_others_stream() {
     });
 }
 
-/// The shares of late events: of streams through the gateway, and of streams that go to the provider without it.
-fn round(gw: &Gateway, slow: SocketAddr) -> (f64, f64) {
-    let share = |late: Vec<u32>| {
-        let events = EVENTS * u32::try_from(late.len()).unwrap();
-        f64::from(late.into_iter().sum::<u32>()) / f64::from(events)
-    };
-    std::thread::scope(|scope| {
-        let streams = |count: usize, to: SocketAddr| -> Vec<_> {
-            (0..count).map(|_| scope.spawn(move || late_events(to))).collect()
-        };
-        let (through, beside) = (streams(STREAMS, gw.address), streams(STREAMS / 4, slow));
+/// Streams, and connections that come and go beside them; how many events were late by more than their worker was.
+fn round(gw: &Gateway) -> usize {
+    let watches: Vec<_> = (0..home::count()).map(|id| Watch::at(Home::get(id))).collect();
+    let passed: Vec<(u64, u64)> = std::thread::scope(|scope| {
+        let streams: Vec<_> = (0..STREAMS).map(|_| scope.spawn(|| stream(gw.address))).collect();
         for part in 0..4 {
             scope.spawn(move || (0..TURNOVERS / 4).for_each(|i| turn_over(gw, part + i * 4)));
         }
-        let joined = |all: Vec<std::thread::ScopedJoinHandle<'_, u32>>| {
-            share(all.into_iter().map(|stream| stream.join().unwrap()).collect())
-        };
-        (joined(through), joined(beside))
-    })
+        streams.into_iter().flat_map(|stream| stream.join().unwrap()).collect()
+    });
+    let stalls: Vec<Vec<(u64, u64)>> = watches.into_iter().map(Watch::stalls).collect();
+    let late = |(sent, came): &&(u64, u64)| {
+        let within = |(from, to): &(u64, u64)| to.min(came).saturating_sub(*from.max(sent));
+        let worst = stalls.iter().map(|all| all.iter().map(within).sum::<u64>()).max();
+        came - sent > LATE + worst.unwrap_or(0)
+    };
+    passed.iter().filter(late).count()
 }
 
-/// Asks for a stream and reads it to its end; how many of its events came late.
-fn late_events(to: SocketAddr) -> u32 {
+/// A coroutine that waits at home again and again by a timer, which takes no socket: when it comes back late, its worker
+/// had no time, and no wake-up was lost.
+struct Watch {
+    over: Arc<AtomicBool>,
+    stalls: Receiver<Vec<(u64, u64)>>,
+}
+
+impl Watch {
+    fn at(home: &'static Home) -> Self {
+        let (tell, stalls) = channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&over);
+        home::spawn(home, move || {
+            let mut stalls = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                let due = clock() + 1_000;
+                home::wait(home, Duration::from_millis(1));
+                let now = clock();
+                if now > due + STALL {
+                    stalls.push((due, now));
+                }
+            }
+            tell.send(stalls).unwrap();
+        });
+        Self { over, stalls }
+    }
+
+    /// From when to when it should have run and did not.
+    fn stalls(self) -> Vec<(u64, u64)> {
+        self.over.store(true, Ordering::Relaxed);
+        self.stalls.recv().unwrap()
+    }
+}
+
+/// Asks for a stream and reads it to its end; when each of its events was sent and when it came.
+fn stream(to: SocketAddr) -> Vec<(u64, u64)> {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(messages().model("slow/claude-test").stream().text().as_bytes()).unwrap();
     let (mut bytes, mut room) = (Vec::new(), [0; 4096]);
-    let (mut seen, mut late) = (0, 0);
+    let mut passed = Vec::new();
     while memchr::memmem::find(&bytes, b"\r\n0\r\n\r\n").is_none() {
         let n = stream.read(&mut room).unwrap();
         assert!(n > 0, "cut short: {}", String::from_utf8_lossy(&bytes));
         bytes.extend_from_slice(&room[..n]);
-        let now = clock();
-        let sent: Vec<u128> = stamps(&bytes);
-        late += u32::try_from(sent[seen..].iter().filter(|at| now - *at > LATE.as_micros()).count()).unwrap();
-        seen = sent.len();
+        let came = clock();
+        passed.extend(stamps(&bytes).into_iter().skip(passed.len()).map(|sent| (sent, came)));
     }
     assert!(bytes.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&bytes));
-    assert_eq!(seen, EVENTS as usize, "{}", String::from_utf8_lossy(&bytes));
-    late
+    assert_eq!(passed.len(), EVENTS, "{}", String::from_utf8_lossy(&bytes));
+    passed
 }
 
 /// When each event was sent, by its text.
-fn stamps(bytes: &[u8]) -> Vec<u128> {
+fn stamps(bytes: &[u8]) -> Vec<u64> {
     let text = std::str::from_utf8(bytes).unwrap();
     let told = text.split("\"at ").skip(1).filter_map(|rest| rest.split_once('"'));
     told.map(|(stamp, _)| stamp.parse().unwrap()).collect()
 }
 
-/// A provider whose streams send an event at every gap. Each stream begins at its own time, so that no two send at once.
+/// A provider whose streams send an event at every gap.
 fn ticking() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -140,9 +172,9 @@ fn serve(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Microseconds since the first question.
-fn clock() -> u128 {
+fn clock() -> u64 {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    BEGIN.elapsed().as_micros()
+    BEGIN.elapsed().as_micros().try_into().unwrap()
 }
 
 /// One connection that ends in one of many ways.

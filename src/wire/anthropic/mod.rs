@@ -1,6 +1,6 @@
 //! The Anthropic Messages dialect (wire.md section 1).
 //!
-//! When the target speaks it too, the body passes verbatim but for the edits of [`shape`], and the answer passes as it
+//! When the target speaks it too, the body passes verbatim but for the edits of [`mod@shape`], and the answer passes as it
 //! comes while [`stream`] or [`reply`] read along. Does not translate to other dialects.
 
 pub mod capability;

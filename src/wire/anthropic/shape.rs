@@ -22,9 +22,9 @@
 //!   the field goes with the other fields, its beta with the betas.
 //! - Betas come last: they are told as lost only with a field that was lost.
 //!
-//! Steps on one line of the drawing do not know of each other; no byte is edited by two of them. What the sampling and
-//! context management rules are is decided in [`super::sampling`] and [`super::management`], as values; so is the form of
-//! thinking in [`super::thinking`]. The edits are made here.
+//! Steps on one line of the drawing do not know of each other; no byte is edited by two of them. What goes of sampling
+//! and context management is decided in `sampling` and `management`, as values, as the form of thinking is in
+//! `thinking`; the edits are made here.
 
 use std::borrow::Cow;
 
