@@ -38,7 +38,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }
 
-/// A duration in its shortest form, as [`duration`] reads it.
+/// A duration in its shortest form, as `duration` reads it.
 pub fn show_duration(d: Duration) -> String {
     let ms = d.as_millis();
     for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
@@ -68,7 +68,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     count.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
-/// A size in its shortest form, as [`size`] reads it.
+/// A size in its shortest form, as `size` reads it.
 pub fn show_size(bytes: u64) -> String {
     for (shift, name) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
@@ -98,7 +98,7 @@ pub fn money(text: &str) -> Result<i128, String> {
     Ok(dollars * 1_000_000_000 + nanos)
 }
 
-/// Nano-dollars as dollars, as [`money`] reads them, with at least two decimals where there are any.
+/// Nano-dollars as dollars, as `money` reads them, with at least two decimals where there are any.
 pub fn show_money(nanos: i128) -> String {
     let (dollars, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     if rest == 0 {

@@ -1,6 +1,6 @@
 //! The members of an object and the elements of an array as byte ranges, in one pass.
 //!
-//! [`members`] and [`elements`] walk one level; every value below it is skipped by [`super::blocks`], so that depth costs
+//! [`members`] and [`elements`] walk one level; every value below it is skipped by `blocks`, so that depth costs
 //! no recursion. The level that is walked is checked strictly (commas, colons, what a value may look
 //! like, nothing after its end); values below it are only balanced. Duplicates are shown as they stand. Whether the
 //! bytes are UTF-8 is checked only where a string is read ([`super::text`]): a whole-body check would cost as much as

@@ -2,7 +2,7 @@
 //!
 //! Meant for leaving out models whose window is much too small, before they are asked: so it must never be more than what
 //! a provider counts, and may be a good deal less. A text has 3.6 bytes to a token (wire.md section 21), a plain one 4.5.
-//! [`BYTES_PER_TOKEN`] is near twice that, because the frames of blocks and the thinking of earlier turns are sent but
+//! `BYTES_PER_TOKEN` is near twice that, because the frames of blocks and the thinking of earlier turns are sent but
 //! not counted. What is no text at all is left out: images and documents in base64, signatures and sealed thinking, rows
 //! of the same sign. Nothing is said where the provider itself takes out of the conversation before it counts.
 //!
@@ -16,7 +16,7 @@ use super::request::Ask;
 /// The fewest tokens that the messages and the system prompt can have; `None` where that fits every known window, or
 /// cannot be said. Tools are not counted, since those that are deferred are not read.
 ///
-/// Only a body of more than [`BYTES_PER_TOKEN`] times the smallest window is looked through: one pass over it.
+/// Only a body of more than `BYTES_PER_TOKEN` times the smallest window is looked through: one pass over it.
 pub fn fewest_tokens(ask: &Ask<'_>) -> Option<u64> {
     if tokens(ask.body.len()) <= SMALLEST_WINDOW || is_edited(ask) {
         return None;
