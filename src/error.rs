@@ -111,7 +111,10 @@ impl Kind {
     /// Whether the same request can never succeed, so that no client repeats it (`x-should-retry: false`).
     pub fn is_final(self) -> bool {
         match self {
-            Self::Unauthorized
+            // Of Anthropic's own 400s the client mends what the wording tells it to mend, marked or not; the gateway's tell
+            // of the request's form, which a client that knows nothing of the wording would send six times unchanged.
+            Self::BadRequest
+            | Self::Unauthorized
             | Self::Billing
             | Self::Forbidden
             | Self::NotFound
@@ -123,9 +126,7 @@ impl Kind {
             | Self::OwnCredential
             | Self::Version
             | Self::Loop => true,
-            // A 400 of the gateway's own is about the request's form; the client's own repair decides, so it is not marked.
-            Self::BadRequest
-            | Self::Expired
+            Self::Expired
             | Self::Timeout
             | Self::RateLimit
             | Self::Internal

@@ -315,7 +315,7 @@ impl Service for Gateway {
         let (surface, endpoint) = match route(head.method, head.path()) {
             Route::To(surface, endpoint) => (surface, Ok(endpoint)),
             Route::WrongMethod(surface, methods) => (surface, Err(wrong_method(methods))),
-            Route::Unknown(surface) => (surface, Err(unknown(head.path()))),
+            Route::Unknown(surface) => (surface, Err(unknown(surface, head.path()))),
         };
         // A request of this gateway's own is told so whatever else is wrong with it: it carries a provider's key.
         let allowed = self.refuse_loops(&head).and_then(|()| {
@@ -370,10 +370,17 @@ fn wrong_method(methods: &'static str) -> Error {
     Error::new(Stage::Edge, Kind::Method(methods), format!("this path takes {methods}"))
 }
 
-fn unknown(path: &str) -> Error {
+fn unknown(surface: Surface, path: &str) -> Error {
     let shown: String = path.chars().filter(|c| !c.is_control()).take(LONGEST_PATH).collect();
-    let message = format!("there is no `{shown}` here; Claude Code wants a base URL that ends in /anthropic");
-    Error::new(Stage::Edge, Kind::NotFound, message)
+    let advice = match surface {
+        Surface::Anthropic => "; Claude Code wants a base URL that ends in /anthropic",
+        Surface::OpenAi => "; clients of OpenAI want a base URL that ends in /openai/v1",
+        Surface::Gemini => "; clients of Gemini want a base URL that ends in /genai",
+        Surface::Bedrock => "; clients of Bedrock want a base URL that ends in /bedrock",
+        Surface::Vertex => "; clients of Vertex want a base URL that ends in /vertex/v1",
+        Surface::Own => "",
+    };
+    Error::new(Stage::Edge, Kind::NotFound, format!("there is no `{shown}` here{advice}"))
 }
 
 fn not_offered(path: &str) -> Error {

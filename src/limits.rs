@@ -12,6 +12,8 @@ pub const MAX_HEADERS: usize = 100;
 pub const MAX_HEAD: usize = 64 * 1024;
 /// A head must be whole this long after its first byte (slow-loris).
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Empty lines before a request line. RFC 9112 section 2.2 asks for one, which old clients send behind a body.
+pub const MAX_EMPTY_LINES: usize = 16;
 /// Longest silence while a body is expected; each byte that comes starts it anew.
 pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Longest time for a whole body: 32 MiB at a slow 1 Mbit/s uplink.
@@ -20,6 +22,13 @@ pub const BODY_DEADLINE: Duration = Duration::from_mins(5);
 pub const KEEP_ALIVE: Duration = Duration::from_mins(2);
 /// Longest time a client may leave our bytes unread before it counts as gone.
 pub const CLIENT_STALL: Duration = Duration::from_mins(2);
+/// An answer that was given before the whole request came reaches only a client whose upload is read on: so long, and
+/// so long after its last byte (nginx's `lingering_time` and `lingering_timeout`), then it is cut.
+pub const LINGER: Duration = Duration::from_secs(30);
+/// See [`LINGER`].
+pub const LINGER_IDLE: Duration = Duration::from_secs(5);
+/// Bytes read and dropped of such an upload: twice the default `server.max_body`.
+pub const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// Largest line of a chunk's size, extensions included.
 pub const MAX_CHUNK_LINE: usize = 4096;
 

@@ -49,6 +49,7 @@ prices: [{ model: "x", input: 1, output: 2 }]
         [
             "f:4:3: server: `workrs` is not a field of server; did you mean `workers`? (listen, workers, pin, tls, allowed_hosts, allowed_origins, max_body, max_connections, drain)",
             "f:8:39: accounts[0].providers[0].type: `openia` is not a provider type; did you mean `openai`?",
+            "f:8:58: accounts[0].providers[0].api_key: `${OPENAI_API_KEY}` is not set; set the variable, or give a default: `${OPENAI_API_KEY:-…}`",
             "f:9:66: accounts[0].providers[1].api_key: `${ANTHROPIC_API_KEY}` is not set; set the variable, or give a default: `${ANTHROPIC_API_KEY:-…}`",
             "f:9:98: accounts[0].providers[1].weight: `thirty` is not a number; expected a number >= 0",
             "f:11:25: virtual_keys[0].key: has 10 characters; expected at least 16 when listening beyond loopback (0.0.0.0:8080)",
@@ -106,6 +107,32 @@ fn a_provider_with_a_key_of_the_gateway_is_refused_also_from_the_environment() {
         "f:2:68: accounts[0].providers[0].api_key: is the gateway's own virtual key `k`; expected a key of the provider"
     );
     assert!(mistakes_of(keys, &env).contains("virtual_keys[0].key: is also in `ANTHROPIC_API_KEY`"));
+}
+
+/// The machine's own name, and its address in the network where it has one, which a listener on all interfaces serves.
+#[test]
+fn a_provider_at_an_address_of_this_machine_is_refused() {
+    let asked = |host: &str, listen: &str| {
+        let text = format!(
+            "server: {{ listen: \"{listen}:8080\" }}\nvirtual_keys: [{{ id: k, key: 0123456789abcdef }}]\naccounts: [{{ id: a, providers: [{{ id: p, type: anthropic_compatible, base_url: \"http://{host}:8080\" }}] }}]"
+        );
+        mistakes_of(&text, &System)
+    };
+    let mut own = vec![("127.0.0.7".to_owned(), "0.0.0.0")];
+    if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {
+        own.extend([(name.trim().to_owned(), "127.0.0.1"), (name.trim().to_owned(), "0.0.0.0")]);
+    }
+    // A UDP socket that is connected and sends nothing knows which of the machine's addresses it would send from.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    if socket.connect("192.0.2.1:9").is_ok() {
+        own.push((socket.local_addr().unwrap().ip().to_string(), "0.0.0.0"));
+    }
+    for (host, listen) in own {
+        let said = asked(&host, listen);
+        assert!(said.contains("is the gateway's own address"), "{host} at {listen}: {said}");
+    }
+    assert_eq!(asked("192.0.2.1", "0.0.0.0"), "");
+    assert_eq!(asked("api.example.com", "0.0.0.0"), "");
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::config::{self, Found, Snapshot, env::System};
 use crate::error::{Error, Kind, Stage};
 use crate::govern::{self, access::listed};
 use crate::route::pins::Pin;
-use crate::route::{Choice, Chooser, LeftOut, Next, Plan, Registry, Table, Want, plan, session_hash};
+use crate::route::{Choice, Chooser, LeftOut, Next, Plan, Reason, Registry, Table, Want, plan, session_hash};
+use crate::wire::anthropic::capability;
 
 /// What `pointsman explain` takes.
 #[derive(Debug, clap::Args)]
@@ -86,6 +87,7 @@ impl Options {
             session: self.session.as_deref(),
             class: self.class.as_deref(),
             input_tokens: self.input_tokens,
+            window: capability::window,
             ..Question::about(&self.model)
         }
     }
@@ -199,10 +201,14 @@ struct Text<'t> {
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, model)) = self.plan.order().next() else { return Ok(()) };
+        if let Some(tokens) = self.fits_nobody() {
+            return self.nobody(f, first, tokens);
+        }
         writeln!(f, "{} goes to {} as {model}\n", self.question.model, first.id)?;
-        self.facts(f, first)?;
+        row(f, "why", self.why(first))?;
+        self.facts(f)?;
         self.order(f)?;
-        self.left_out(f)?;
+        left_out_of(f, self.plan.left_out())?;
         writeln!(
             f,
             "\nWhat rests in a running gateway (rate limits, failures) is skipped there and not seen here."
@@ -211,8 +217,38 @@ impl fmt::Display for Text<'_> {
 }
 
 impl Text<'_> {
-    fn facts(&self, f: &mut fmt::Formatter<'_>, first: &Provider) -> fmt::Result {
-        row(f, "why", self.why(first))?;
+    /// The length of the conversation, where it is longer than the window of everyone who may be asked.
+    fn fits_nobody(&self) -> Option<u64> {
+        let fits = |tokens| self.plan.order().any(|(_, model)| self.too_small(model, tokens).is_none());
+        self.question.input_tokens.filter(|&tokens| !fits(tokens))
+    }
+
+    /// The window of a model that is too small for so many tokens.
+    fn too_small(&self, model: &str, tokens: u64) -> Option<Reason> {
+        (self.question.window)(model).filter(|&window| window < tokens).map(Reason::Window)
+    }
+
+    /// Routing keeps the order then, since the first one's refusal has the wording that a client compacts by.
+    fn nobody(&self, f: &mut fmt::Formatter<'_>, first: &Provider, tokens: u64) -> fmt::Result {
+        writeln!(
+            f,
+            "{} goes to nobody who could answer: {tokens} tokens fit no window\n",
+            self.question.model
+        )?;
+        self.facts(f)?;
+        let small = self.plan.order().filter_map(|(provider, model)| {
+            self.too_small(model, tokens).map(|reason| LeftOut { provider: &provider.id, reason })
+        });
+        let left_out: Vec<LeftOut<'_>> = small.chain(self.plan.left_out().iter().copied()).collect();
+        left_out_of(f, &left_out)?;
+        writeln!(
+            f,
+            "\nA running gateway asks {} all the same and passes its refusal on, by which the client knows to compact.",
+            first.id
+        )
+    }
+
+    fn facts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(note) = self.name_note() {
             row(f, "name", note)?;
         }
@@ -358,18 +394,17 @@ impl Text<'_> {
         }
         Ok(())
     }
+}
 
-    fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left_out = self.plan.left_out();
-        if left_out.is_empty() {
-            return Ok(());
-        }
-        writeln!(f, "\nLeft out:")?;
-        let names = left_out.iter().map(|l| width(l.provider)).max().unwrap_or(0);
-        left_out.iter().try_for_each(|LeftOut { provider, reason }| {
-            writeln!(f, "      {}  {reason}", pad(provider, names))
-        })
+fn left_out_of(f: &mut fmt::Formatter<'_>, left_out: &[LeftOut<'_>]) -> fmt::Result {
+    if left_out.is_empty() {
+        return Ok(());
     }
+    writeln!(f, "\nLeft out:")?;
+    let names = left_out.iter().map(|l| width(l.provider)).max().unwrap_or(0);
+    left_out
+        .iter()
+        .try_for_each(|LeftOut { provider, reason }| writeln!(f, "      {}  {reason}", pad(provider, names)))
 }
 
 /// The share of one of those that share the first choice, among those; all alike where none has a weight.

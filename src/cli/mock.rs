@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
     /// Worker threads; default: one per core
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::workers())]
     workers: Option<usize>,
     /// A fixed reply to every request: the ceiling that a gateway is measured against
     #[arg(long, conflicts_with = "latency")]

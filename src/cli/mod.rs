@@ -10,6 +10,7 @@ pub mod serve;
 
 use std::process::ExitCode;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -68,6 +69,11 @@ fn serve_alone() -> Command {
 fn failed(message: impl std::fmt::Display) -> ExitCode {
     eprintln!("pointsman: {message}");
     ExitCode::from(1)
+}
+
+/// How `--workers` is read: as `server.workers`.
+fn workers() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1024)
 }
 
 /// Wrong usage or configuration.

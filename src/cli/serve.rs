@@ -45,7 +45,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Worker threads, instead of `server.workers`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::workers())]
     workers: Option<usize>,
     /// What is logged: error, warn, info, debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -88,7 +88,7 @@ fn first_load(options: &Options) -> Result<(Snapshot, Option<String>), Mistakes>
     };
     if let Some(listen) = options.listen {
         snapshot.server.listen = listen;
-        let mistakes = listen_mistakes(&snapshot);
+        let mistakes = listen_mistakes(&snapshot, &System);
         if !mistakes.is_empty() {
             return Err(Mistakes::whole("--listen", mistakes.join("\n")));
         }
@@ -114,14 +114,15 @@ enum Event {
     End,
 }
 
-fn begin(options: &Options, snapshot: Snapshot) -> Result<Serving, String> {
+fn begin(options: &Options, mut snapshot: Snapshot) -> Result<Serving, String> {
     let server = snapshot.server.clone();
     let pin = match server.pin {
         Pin::Auto => None,
         Pin::On => Some(true),
         Pin::Off => Some(false),
     };
-    start::start(start::Options { workers: options.workers.or(server.workers), pin });
+    let workers = options.workers.or(server.workers);
+    let started = start::start(start::Options { workers, pin });
     panics::note();
     let tls = Arc::new(TlsSlot::empty());
     if let Some(files) = &server.tls {
@@ -129,7 +130,10 @@ fn begin(options: &Options, snapshot: Snapshot) -> Result<Serving, String> {
     }
     let listener = Listener::bind(server.listen).map_err(|e| cannot_listen(server.listen, &e))?;
     let mock = start_mock().map_err(|e| format!("the bundled mock cannot listen on loopback: {e}"))?;
+    snapshot.server.workers = workers.map(|_| started.workers);
     let text = welcome(&snapshot, listener.address);
+    // A reload compares with what the file said.
+    snapshot.server.workers = server.workers;
     let source = snapshot.source.clone();
     let log = Queue::start();
     let place = Place { listen: listener.address, mock: Some(mock.address) };
@@ -175,6 +179,7 @@ impl Serving {
             self.tls.store(Some(tls::load(&files.cert, &files.key)?));
         }
         new.warnings.iter().for_each(|w| log::warn!("{w}"));
+        self.shared.set_max_connections(new.server.max_connections);
         self.gateway.load(new);
         Ok(())
     }
@@ -269,7 +274,7 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
         _ => address.to_string(),
     };
     let key = match snapshot.keys.first() {
-        Some(key) => format!("<the key of {}>", key.id),
+        Some(key) => quoted(&format!("<the key of {}>", key.id)),
         None => "local".to_owned(),
     };
     let mut text = format!("pointsman {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
@@ -285,6 +290,11 @@ fn welcome(snapshot: &Snapshot, address: SocketAddr) -> String {
         "\nfor Claude Code:\n  export ANTHROPIC_BASE_URL={scheme}://{host}/anthropic\n  export ANTHROPIC_API_KEY={key}\n"
     );
     text
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {

@@ -74,6 +74,15 @@ pub struct Record {
     bad: Vec<&'static str>,
 }
 
+/// What becomes of a field that a table does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strange {
+    /// It is a mistake.
+    Told,
+    /// It may belong to a provider's type, whose table is not here; only one that is nearly one of the table's is told.
+    OfItsType,
+}
+
 /// Reads values with everything they may need from outside.
 pub struct Decoder<'a> {
     /// Where variables come from.
@@ -91,6 +100,10 @@ impl Decoder<'_> {
     }
 
     fn record(&mut self, node: &Node, table: &'static Table, path: &str) -> Option<Record> {
+        self.fields(node, table, path, Strange::Told)
+    }
+
+    fn fields(&mut self, node: &Node, table: &'static Table, path: &str, strange: Strange) -> Option<Record> {
         let Kind::Map(entries) = &node.kind else {
             let names = listed(table.names());
             self.sink.mistake(node.at, path, format!("is {}; expected a mapping of {names}", node.what()));
@@ -98,9 +111,13 @@ impl Decoder<'_> {
         };
         let mut record =
             Record { at: node.at, path: path.to_owned(), kind: None, items: Vec::new(), bad: Vec::new() };
+        // What misspelt fields were probably meant to be: it is not missed as well, and may stand there too.
+        let mut meant = Vec::new();
         for (key, value) in entries {
             let Some(field) = table.field(&key.text) else {
-                record.bad.extend(self.unknown(key, table, path));
+                if strange == Strange::Told || nearest(&key.text, table.names()).is_some() {
+                    meant.extend(self.unknown(key, table, path));
+                }
                 continue;
             };
             if record.has(field.name) {
@@ -111,6 +128,8 @@ impl Decoder<'_> {
                 self.field(&mut record, field, key, value);
             }
         }
+        meant.retain(|name| !record.has(name));
+        record.bad.extend(meant);
         self.missing(&record, table);
         Some(record)
     }
@@ -227,24 +246,22 @@ impl Decoder<'_> {
             record.kind = Some(kind);
             return Some(record);
         }
-        if let (Some(word), Some(text)) = (word, text) {
-            let text = if kind.is_some() { type_of_later(&text) } else { no_type(&text, &written(word)) };
-            self.sink.mistake(word.at, &join(path, "type"), text);
-        } else {
-            return self.record(node, &UNTYPED, path);
-        }
-        Some(self.only_id(node, path))
-    }
-
-    /// A provider whose type is not served: its id, so that what refers to it is not told as well.
-    fn only_id(&self, node: &Node, path: &str) -> Record {
-        let id = node.get("id").and_then(|n| self.peek(n).map(|text| (n, text)));
-        let items = id.map(|(node, text)| {
-            let raw = written(node);
-            ("id", Item { at: node.at, path: join(path, "id"), raw, value: Value::Text(text) })
-        });
-        let path = path.to_owned();
-        Record { at: node.at, path, kind: None, items: items.into_iter().collect(), bad: vec!["type", "id"] }
+        let (Some(word), Some(text)) = (word, text) else { return self.record(node, &UNTYPED, path) };
+        let meant = type_meant(&text).filter(|_| kind.is_none());
+        let said = match kind {
+            Some(_) => type_of_later(&text),
+            None => no_type(&written(word), meant),
+        };
+        self.sink.mistake(word.at, &join(path, "type"), said);
+        // All mistakes in one pass: the rest is read as what was probably meant, else what all types have.
+        let meant = meant.and_then(fields::type_of).filter(|t| t.loads);
+        let mut record = match meant {
+            Some(kind) => self.record(node, &kind.table, path)?,
+            None => self.fields(node, &UNTYPED, path, Strange::OfItsType)?,
+        };
+        record.kind = meant;
+        record.bad.push("type");
+        Some(record)
     }
 
     /// The text of a single value without noting anything.
@@ -359,9 +376,14 @@ fn written(node: &Node) -> String {
     }
 }
 
-fn no_type(text: &str, shown: &str) -> String {
+/// The type that a word was probably meant to be.
+fn type_meant(text: &str) -> Option<&'static str> {
     let synonym = TYPE_SYNONYMS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|&(_, t)| t);
-    match synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word))) {
+    synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word)))
+}
+
+fn no_type(shown: &str, meant: Option<&str>) -> String {
+    match meant {
         Some(near) => format!("{shown} is not a provider type; did you mean `{near}`?"),
         None => format!(
             "{shown} is not a provider type; expected one of {}",

@@ -56,7 +56,11 @@ impl Out {
 fn listener(out: &mut Out, snapshot: &Snapshot) {
     let server = &snapshot.server;
     let tls = if server.tls.is_some() { ", TLS" } else { "" };
-    let workers = server.workers.map_or_else(|| "one worker per core".to_owned(), |n| format!("{n} workers"));
+    let workers = match server.workers {
+        None => "one worker per core".to_owned(),
+        Some(1) => "1 worker".to_owned(),
+        Some(n) => format!("{n} workers"),
+    };
     out.line(0, format!("listen {}{tls}, {workers}", server.listen));
 }
 

@@ -1,10 +1,11 @@
-//! What a configuration takes from outside itself: environment variables and small files.
+//! What a configuration takes from outside itself: environment variables, small files, the machine's addresses.
 //!
 //! Passed in everywhere, so that tests (and `explain`-like commands) see no hidden input. Resolves `${NAME}`,
 //! `${NAME:-default}` and `${file:/path}` inside strings; knows no field.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::mistake::quoted;
@@ -15,6 +16,8 @@ pub trait Env {
     fn var(&self, name: &str) -> Option<String>;
     /// The whole text of a file.
     fn file(&self, path: &Path) -> io::Result<String>;
+    /// Whether an address is one of this machine's interfaces. Sends nothing.
+    fn is_here(&self, address: IpAddr) -> bool;
 }
 
 /// The process's own environment and file system.
@@ -32,6 +35,11 @@ impl Env for System {
         std::fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
         Ok(text)
     }
+
+    fn is_here(&self, address: IpAddr) -> bool {
+        // Only an own address can be bound; a UDP socket that is bound and dropped tells nobody.
+        std::net::UdpSocket::bind((address, 0)).is_ok()
+    }
 }
 
 /// A fixed environment, for tests: only what it was given exists.
@@ -39,6 +47,7 @@ impl Env for System {
 pub struct Given {
     vars: BTreeMap<String, String>,
     files: BTreeMap<std::path::PathBuf, String>,
+    addresses: Vec<IpAddr>,
 }
 
 impl Given {
@@ -60,6 +69,13 @@ impl Given {
         self.files.insert(path.into(), text.to_owned());
         self
     }
+
+    /// The same with an address of an interface.
+    #[must_use]
+    pub fn with_address(mut self, address: IpAddr) -> Self {
+        self.addresses.push(address);
+        self
+    }
 }
 
 impl Env for Given {
@@ -69,6 +85,10 @@ impl Env for Given {
 
     fn file(&self, path: &Path) -> io::Result<String> {
         self.files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn is_here(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
     }
 }
 

@@ -1,13 +1,15 @@
 //! URLs of a configuration: base URLs of providers, proxies, origins.
 //!
 //! A small reader of its own: `http` and `https`, a host, a port, a path. What it refuses it says why, without repeating
-//! the URL (it may hold a password). Resolves no name.
+//! the URL (it may hold a password). Resolves no name but by this machine's own files.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::env::Env;
 use super::secret::Secret;
 use super::snapshot::{Base, Proxy};
 
@@ -153,21 +155,86 @@ pub fn origin(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_ascii_lowercase())
 }
 
-/// Whether requests to this base would come back to the listener. Names other than `localhost` are not resolved.
-pub fn is_own(base: &Base, listen: SocketAddr) -> bool {
+/// Whether requests to this base would come back to the listener: by an address in any spelling that resolvers take, by
+/// `localhost`, by this machine's name, or by a name of its hosts file. Asks no name server.
+pub fn is_own(base: &Base, listen: SocketAddr, env: &dyn Env) -> bool {
     if base.host.is_empty() || listen.port() == 0 || base.port != listen.port() {
         return false;
     }
-    let any = listen.ip().is_unspecified();
-    match base.host.parse::<IpAddr>() {
-        Ok(ip) => ip == listen.ip() || ip.is_unspecified() || (any && ip.is_loopback()),
-        Err(_) => base.host == "localhost" && (any || listen.ip().is_loopback()),
+    let bound = listen.ip().to_canonical();
+    let name = base.host.strip_suffix('.').unwrap_or(&base.host);
+    match address(name) {
+        Some(ip) => leads_to(ip, bound, env),
+        None if is_localhost(name) => bound.is_loopback() || bound.is_unspecified(),
+        None => is_hostname(name, env) || in_hosts(name, env).iter().any(|&ip| leads_to(ip, bound, env)),
     }
+}
+
+/// Whether a connection to an address comes out at a listener that is bound to `bound`. All interfaces of version 6 are
+/// those of version 4 as well.
+fn leads_to(ip: IpAddr, bound: IpAddr, env: &dyn Env) -> bool {
+    let everywhere = bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4());
+    ip == bound
+        || (ip.is_unspecified() && (bound.is_loopback() || bound.is_unspecified()))
+        || (everywhere && (ip.is_loopback() || env.is_here(ip)))
 }
 
 /// Whether a host is this machine's loopback.
 pub fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let name = host.strip_suffix('.').unwrap_or(host);
+    is_localhost(name) || address(name).is_some_and(|ip| ip.is_loopback())
+}
+
+/// RFC 6761 section 6.3.
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The kernel's name of this machine, in full or its first label.
+fn is_hostname(name: &str, env: &dyn Env) -> bool {
+    let file = |path| env.file(Path::new(path)).ok();
+    let known = HOSTNAME_FILES.iter().find_map(file).unwrap_or_default().trim().to_ascii_lowercase();
+    !known.is_empty() && (name == known || known.split('.').next() == Some(name))
+}
+
+/// What the hosts file says of a name.
+fn in_hosts(name: &str, env: &dyn Env) -> Vec<IpAddr> {
+    let text = env.file(Path::new("/etc/hosts")).unwrap_or_default();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").split_ascii_whitespace());
+    lines
+        .filter_map(|mut words| {
+            let ip = address(words.next()?)?;
+            words.any(|word| word.eq_ignore_ascii_case(name)).then_some(ip)
+        })
+        .collect()
+}
+
+/// An address in any spelling that resolvers take for one; those of version 4 in version 6 are of version 4.
+fn address(host: &str) -> Option<IpAddr> {
+    let ip: Option<IpAddr> = host.parse().ok();
+    ip.or_else(|| numeric(host).map(IpAddr::V4)).map(|ip| ip.to_canonical())
+}
+
+/// `inet_aton(3)`: one to four numbers, decimal, octal or hexadecimal, of which the last one fills what is left:
+/// `127.1`, `2130706433`, `0x7f.0.0.1`.
+fn numeric(host: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u32> = host.split('.').map(number).collect::<Option<_>>()?;
+    let (&last, first) = parts.split_last()?;
+    let room = 32_u32.checked_sub(8 * u32::try_from(first.len()).ok()?).filter(|&bits| bits > 0)?;
+    let high = first.iter().try_fold(0_u32, |sum, &part| (part < 256).then_some(sum << 8 | part))?;
+    let fits = last.checked_shr(room).unwrap_or(0) == 0;
+    fits.then(|| Ipv4Addr::from(high.checked_shl(room).unwrap_or(0) | last))
+}
+
+fn number(part: &str) -> Option<u32> {
+    let (digits, radix) = match part.strip_prefix("0x") {
+        Some(hex) => (hex, 16),
+        None if part.len() > 1 && part.starts_with('0') => (part, 8),
+        None => (part, 10),
+    };
+    // `from_str_radix` takes a sign.
+    let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    u32::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
 /// Whether `NO_PROXY` exempts a host: `*`, a name with all names below it, an IP, a network (`10.0.0.0/8`), each also
@@ -217,9 +284,13 @@ fn unescaped(text: &str) -> Vec<u8> {
     out
 }
 
+/// Where the kernel tells the machine's name, and where it takes it from.
+const HOSTNAME_FILES: [&str; 2] = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::env::Given;
 
     #[test]
     fn a_version_segment_is_appended_but_never_doubled() {
@@ -274,15 +345,61 @@ mod tests {
     }
 
     #[test]
-    fn knows_its_own_address() {
-        let own = |url: &str, listen: &str| is_own(&base(url, "v1").unwrap(), listen.parse().unwrap());
-        assert!(own("http://127.0.0.1:8080", "127.0.0.1:8080"));
-        assert!(own("http://localhost:8080/anthropic", "127.0.0.1:8080"));
-        assert!(own("http://127.0.0.1:8080", "0.0.0.0:8080"));
-        assert!(own("http://[::1]:8080", "[::]:8080"));
-        assert!(!own("http://127.0.0.1:8081", "127.0.0.1:8080"));
-        assert!(!own("http://10.0.0.1:8080", "127.0.0.1:8080"));
-        assert!(!own("http://127.0.0.1:8080", "127.0.0.1:0"));
+    fn knows_its_own_address_in_every_spelling() {
+        let env = Given::new()
+            .with_file("/proc/sys/kernel/hostname", "Build-Box.corp\n")
+            .with_file("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 odd # other\n10.0.0.5 lan Lan.Corp\n")
+            .with_address("10.0.0.5".parse().unwrap())
+            .with_address("fd00::5".parse().unwrap());
+        for (host, listen, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("localhost", "127.0.0.1", true),
+            ("LOCALHOST.", "127.0.0.1", true),
+            ("api.localhost", "127.0.0.1", true),
+            ("[::ffff:127.0.0.1]", "127.0.0.1", true),
+            ("127.1", "127.0.0.1", true),
+            ("127.0.1", "127.0.0.1", true),
+            ("2130706433", "127.0.0.1", true),
+            ("0x7f000001", "127.0.0.1", true),
+            ("0x7F.1", "127.0.0.1", true),
+            ("0177.0.0.01", "127.0.0.1", true),
+            ("0", "127.0.0.1", true),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("[::]", "[::1]", true),
+            ("build-box.corp", "127.0.0.1", true),
+            ("build-box", "0.0.0.0", true),
+            ("BUILD-BOX.corp.", "127.0.0.1", true),
+            ("127.0.0.1", "0.0.0.0", true),
+            ("127.0.0.2", "0.0.0.0", true),
+            ("[::1]", "[::]", true),
+            ("127.0.0.1", "[::]", true),
+            ("10.0.0.5", "0.0.0.0", true),
+            ("10.0.0.5", "[::]", true),
+            ("10.5", "0.0.0.0", true),
+            ("lan.corp", "0.0.0.0", true),
+            ("lan", "10.0.0.5", true),
+            ("[fd00::5]", "[::]", true),
+            ("[fd00::5]", "0.0.0.0", false),
+            ("10.0.0.6", "0.0.0.0", false),
+            ("10.0.0.5", "127.0.0.1", false),
+            ("odd", "127.0.0.1", false),
+            ("127.0.0.2", "127.0.0.1", false),
+            ("build-box.example", "127.0.0.1", false),
+            ("build", "127.0.0.1", false),
+            ("other", "0.0.0.0", false),
+            ("127.0.0.1.corp", "127.0.0.1", false),
+            ("127.0.0.256", "127.0.0.1", false),
+            ("4294967296", "127.0.0.1", false),
+            ("1.2.3.4.5", "127.0.0.1", false),
+            ("localhost.corp", "127.0.0.1", false),
+        ] {
+            let base = base(&format!("http://{host}:8080"), "v1").unwrap();
+            let listen: SocketAddr = format!("{listen}:8080").parse().unwrap();
+            assert_eq!(is_own(&base, listen, &env), expected, "{host} at {listen}");
+            for port in [0, 8081] {
+                assert!(!is_own(&base, SocketAddr::new(listen.ip(), port), &env), "{host} at port {port}");
+            }
+        }
     }
 
     #[test]

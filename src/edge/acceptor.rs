@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -23,7 +23,7 @@ pub type TlsSlot = arc_swap::ArcSwapOption<rustls::ServerConfig>;
 /// How a listener behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Connections open at once; one more gets a 503.
+    /// Connections open at once, until [`Shared::set_max_connections`] says otherwise; one more gets a 503.
     pub max_connections: usize,
     /// TLS, if any.
     pub tls: Arc<TlsSlot>,
@@ -53,6 +53,7 @@ impl Listener {
     /// Starts accepting, on a thread of its own.
     pub fn run<S: Service>(&self, shared: Arc<Shared<S>>, options: Options) -> io::Result<()> {
         let socket = self.socket.try_clone()?;
+        shared.set_max_connections(options.max_connections);
         home::thread("acceptor", move || accept(&socket, &shared, &options));
         Ok(())
     }
@@ -84,8 +85,7 @@ fn pause() {
 }
 
 fn hand_out<S: Service>(tcp: TcpStream, peer: SocketAddr, shared: &Arc<Shared<S>>, options: &Options) {
-    let place = Place::take(&shared.open_connections, options.max_connections, shared);
-    let Some(place) = place else { return turn_away(tcp, shared) };
+    let Some(place) = Place::take(shared) else { return turn_away(tcp, shared) };
     let home = Home::least_loaded();
     home.connections.fetch_add(1, Ordering::Relaxed);
     let stay = Stay { home };
@@ -130,8 +130,9 @@ struct Place<S> {
 }
 
 impl<S> Place<S> {
-    fn take(open: &AtomicUsize, max: usize, shared: &Arc<Shared<S>>) -> Option<Self> {
-        if open.fetch_add(1, Ordering::Relaxed) >= max {
+    fn take(shared: &Arc<Shared<S>>) -> Option<Self> {
+        let open = &shared.open_connections;
+        if open.fetch_add(1, Ordering::Relaxed) >= shared.max_connections.load(Ordering::Relaxed) {
             open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }

@@ -43,8 +43,13 @@ enum Body {
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     None,
-    Streaming { pending: Vec<u8>, chunked: bool },
+    Streaming {
+        pending: Vec<u8>,
+        chunked: bool,
+    },
     Done,
+    /// It ended before its end.
+    Cut,
 }
 
 impl<'c> Call<'c> {
@@ -219,7 +224,7 @@ impl<'c> Call<'c> {
     /// Ends the connection so that the client cannot take what it got for the whole answer.
     pub fn cut(&mut self) {
         self.keep = false;
-        self.answer = Answer::Done;
+        self.answer = Answer::Cut;
         self.conn.line.socket().reset_on_close();
     }
 
@@ -272,10 +277,11 @@ impl<'c> Call<'c> {
 
     /// Whether the connection can serve another request, and whether bytes of this one may still be on their way.
     pub(super) fn end(self) -> End {
-        match (self.keep && self.answer == Answer::Done, self.body) {
-            (true, _) => End::Next,
-            (false, Body::Unread) => End::Linger,
-            (false, Body::Whole) => End::Close,
+        match (self.answer, self.body) {
+            (Answer::Done, _) if self.keep => End::Next,
+            // There is no answer that a reset could take away.
+            (Answer::Cut, _) | (_, Body::Whole) => End::Close,
+            (_, Body::Unread) => End::Linger,
         }
     }
 }

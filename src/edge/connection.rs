@@ -14,14 +14,17 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::call::{Call, End};
 use super::head::{self, Head};
 use super::{Service, Shared};
 use crate::clock;
 use crate::error::{Error, Kind, Stage};
-use crate::limits::{CLIENT_STALL, HEAD_DEADLINE, IDLE_TICK, KEEP_ALIVE, TICK};
+use crate::limits::{
+    CLIENT_STALL, HEAD_DEADLINE, IDLE_TICK, KEEP_ALIVE, LINGER, LINGER_BYTES, LINGER_IDLE, MAX_EMPTY_LINES,
+    TICK,
+};
 use crate::runtime::buffer::Window;
 use crate::runtime::line::is_tick;
 use crate::runtime::{Home, Line};
@@ -92,10 +95,14 @@ impl Connection {
     /// Waits for the next head. `None`: the connection is over.
     fn next_head<S: Service>(&mut self, shared: &Shared<S>) -> Option<Result<Head, Error>> {
         let mut searched = 0;
-        let (mut first_byte, mut idle_since): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut patience = Patience::default();
         loop {
-            if searched == 0 {
-                self.skip_empty_lines();
+            if self.skip_empty_lines(&mut patience) {
+                searched = 0;
+            }
+            if patience.empty_lines > MAX_EMPTY_LINES {
+                let many = format!("more than {MAX_EMPTY_LINES} empty lines stand before the request");
+                return Some(Err(Error::new(Stage::Edge, Kind::BadRequest, many)));
             }
             match head::end(self.window.rest(), searched) {
                 Err(error) => return Some(Err(error)),
@@ -107,38 +114,32 @@ impl Connection {
                 }
                 Ok(None) => searched = self.window.rest().len(),
             }
-            if searched > 0 && first_byte.is_none() {
-                first_byte = Some(clock::now());
+            if searched > 0 || patience.empty_lines > 0 {
+                patience.begun.get_or_insert_with(clock::now);
             }
-            match self.line.fill(&mut self.window, IDLE_TICK) {
+            let waited = match self.line.fill(&mut self.window, IDLE_TICK) {
                 Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) if is_tick(&error) => match first_byte {
-                    Some(began) if began.elapsed() > HEAD_DEADLINE => {
-                        let late = "the request's head did not come in time";
-                        return Some(Err(Error::new(Stage::Edge, Kind::Timeout, late)));
-                    }
-                    None if shared.is_draining()
-                        || idle_since.get_or_insert_with(clock::now).elapsed() > KEEP_ALIVE =>
-                    {
-                        return None;
-                    }
-                    Some(_) | None => {}
-                },
+                Ok(_) => false,
+                Err(error) if is_tick(&error) => true,
                 Err(_) => return None,
-            }
-            if first_byte.is_some_and(|began| began.elapsed() > HEAD_DEADLINE) {
+            };
+            // A head that comes at once asks no clock.
+            let asks = waited || patience.begun.is_some();
+            if asks && patience.is_over(clock::now(), shared.is_draining()) {
                 let late = "the request's head did not come in time";
-                return Some(Err(Error::new(Stage::Edge, Kind::Timeout, late)));
+                return (searched > 0).then(|| Err(Error::new(Stage::Edge, Kind::Timeout, late)));
             }
         }
     }
 
-    /// Empty lines before a request are ignored (RFC 9112 section 2.2).
-    fn skip_empty_lines(&mut self) {
+    /// Empty lines before a request are ignored (RFC 9112 section 2.2), and counted. Whether there was one.
+    fn skip_empty_lines(&mut self, patience: &mut Patience) -> bool {
+        let before = patience.empty_lines;
         while self.window.rest().starts_with(b"\r\n") {
             self.window.consume(2);
+            patience.empty_lines += 1;
         }
+        patience.empty_lines > before
     }
 
     /// Answers what could not be read as a request, and closes.
@@ -149,26 +150,68 @@ impl Connection {
         }
     }
 
-    /// Reads and drops what is still on its way, for a moment.
+    /// Reads and drops what is still on its way: a client that uploads slowly reads the answer only when it is done.
     fn linger(mut self) {
         self.line.finish();
-        let deadline = clock::now() + LINGER;
-        let mut dropped = 0;
-        while clock::now() < deadline && dropped < LINGER_BYTES {
-            match self.line.fill(&mut self.window, TICK) {
+        let begun = clock::now();
+        let (mut last, mut dropped) = (begun, 0);
+        while dropped < LINGER_BYTES {
+            let filled = self.line.fill(&mut self.window, TICK);
+            let now = clock::now();
+            match filled {
                 Ok(0) => return,
                 Ok(n) => {
                     dropped += n;
                     self.window.consume(n);
+                    last = now;
                 }
                 Err(error) if is_tick(&error) => {}
                 Err(_) => return,
+            }
+            if now - begun > LINGER || now - last > LINGER_IDLE {
+                return;
             }
         }
     }
 }
 
-/// Long enough for what is in flight; a client that goes on sending is cut.
-const LINGER: Duration = Duration::from_secs(1);
-/// As above, in bytes.
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// How long a head is waited for.
+#[derive(Debug, Default)]
+struct Patience {
+    /// Before the request line.
+    empty_lines: usize,
+    /// When the first byte came, be it an empty line's: who sends nothing but those holds a connection no longer than who
+    /// sends a head byte by byte.
+    begun: Option<Instant>,
+    /// When nothing had come yet.
+    idle: Option<Instant>,
+}
+
+impl Patience {
+    fn is_over(&mut self, now: Instant, draining: bool) -> bool {
+        match self.begun {
+            Some(begun) => now - begun > HEAD_DEADLINE,
+            None => draining || now - *self.idle.get_or_insert(now) > KEEP_ALIVE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Patience;
+    use crate::clock;
+    use crate::limits::{HEAD_DEADLINE, KEEP_ALIVE, TICK};
+
+    #[test]
+    fn a_head_has_its_time_from_the_first_byte_on_and_an_idle_connection_has_more() {
+        let start = clock::now();
+        let mut idle = Patience::default();
+        assert!(!idle.is_over(start, false));
+        assert!(!idle.is_over(start + KEEP_ALIVE, false));
+        assert!(idle.is_over(start + KEEP_ALIVE + TICK, false));
+        assert!(idle.is_over(start, true));
+        let mut begun = Patience { begun: Some(start), empty_lines: 1, idle: None };
+        assert!(!begun.is_over(start + HEAD_DEADLINE, true));
+        assert!(begun.is_over(start + HEAD_DEADLINE + TICK, false));
+    }
+}

@@ -17,6 +17,8 @@ pub struct Head {
     pub method: Method,
     /// HTTP/1.0: no chunks, no keep-alive unless asked for.
     pub old: bool,
+    /// Of an absolute target.
+    authority: Option<Range<usize>>,
     path: Range<usize>,
     query: Range<usize>,
     /// The header fields.
@@ -68,6 +70,17 @@ impl Head {
         self.text(&self.query)
     }
 
+    /// Which host the request is for: the authority of an absolute target, which then counts alone (RFC 9112 section
+    /// 3.2.2), else the `Host` field. `None` only where neither was sent, which HTTP/1.0 may do; a field that is not
+    /// text is the empty host.
+    pub fn host(&self) -> Option<&str> {
+        if let Some(authority) = &self.authority {
+            return Some(self.text(authority));
+        }
+        let value = self.fields.all("host").next()?;
+        Some(std::str::from_utf8(value).unwrap_or(""))
+    }
+
     /// The first field of that name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.get(name)
@@ -114,13 +127,14 @@ pub fn parse(bytes: &[u8]) -> Result<Head, Error> {
     refuse_bare_line_ends(bytes, request.headers)?;
     let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
     let start = target.as_ptr() as usize - bytes.as_ptr() as usize;
-    let (path, query) = split_target(target, start)?;
+    let Target { authority, path, query } = split_target(target, start)?;
     let old = request.version == Some(0);
     let method = method_of(method);
     let fields = Fields::new(bytes.to_vec(), bytes, request.headers);
     let mut head = Head {
         method,
         old,
+        authority,
         path,
         query,
         framing: framing(&fields, old)?,
@@ -157,25 +171,43 @@ fn refuse_bare_line_ends(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Resul
     Err(malformed("a line of the head does not end with CRLF"))
 }
 
-/// Path and query within the head; an absolute target loses its scheme and authority.
-fn split_target(target: &str, start: usize) -> Result<(Range<usize>, Range<usize>), Error> {
-    let skip = match target.find("://") {
-        Some(at) if !target.starts_with('/') => {
-            let authority = at + 3;
-            target[authority..].find('/').map_or(target.len(), |slash| authority + slash)
-        }
-        _ => 0,
-    };
+/// A request's target as ranges of the head.
+struct Target {
+    authority: Option<Range<usize>>,
+    path: Range<usize>,
+    query: Range<usize>,
+}
+
+/// Takes a target that begins at `start` of the head apart: a path with its query, `*`, or an absolute URL.
+fn split_target(target: &str, start: usize) -> Result<Target, Error> {
+    let authority = authority(target)?;
+    let skip = authority.as_ref().map_or(0, |a| a.end);
     let rest = &target[skip..];
-    if !rest.starts_with('/') && target != "*" && skip == 0 {
+    if !rest.starts_with('/') && target != "*" && authority.is_none() {
         return Err(malformed("the request's target must begin with a slash"));
     }
     let begin = start + skip;
     let stop = start + target.len();
-    Ok(match rest.find('?') {
+    let (path, query) = match rest.find('?') {
         Some(mark) => (begin..begin + mark, begin + mark + 1..stop),
         None => (begin..stop, stop..stop),
-    })
+    };
+    Ok(Target { authority: authority.map(|a| start + a.start..start + a.end), path, query })
+}
+
+/// Where the authority of an absolute target stands in it; `None`: the target is not absolute.
+fn authority(target: &str) -> Result<Option<Range<usize>>, Error> {
+    let Some(scheme) = target.find("://").filter(|_| !target.starts_with('/')) else { return Ok(None) };
+    if !["http", "https"].iter().any(|known| target[..scheme].eq_ignore_ascii_case(known)) {
+        return Err(malformed("the scheme of the request's target is not `http` or `https`"));
+    }
+    let begin = scheme + 3;
+    let end = target[begin..].find(['/', '?', '#']).map_or(target.len(), |at| begin + at);
+    // RFC 9110 section 4.2.4: user info in a target hides where it leads.
+    if begin == end || target[begin..end].contains('@') {
+        return Err(malformed("the request's target has no host, or user info in front of it"));
+    }
+    Ok(Some(begin..end))
 }
 
 fn framing(fields: &Fields, old: bool) -> Result<Framing, Error> {
@@ -259,6 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn an_absolute_target_names_the_host_and_the_field_counts_no_more() {
+        for (target, field, host, path) in [
+            ("/a", "Host: field\r\n", Some("field"), "/a"),
+            ("http://one.example:1/a", "Host: field\r\n", Some("one.example:1"), "/a"),
+            ("HTTPS://one.example", "Host: field\r\n", Some("one.example"), ""),
+            ("http://one.example?u=/b", "Host: field\r\n", Some("one.example"), ""),
+            ("/a?u=http://one.example/b", "Host: field\r\n", Some("field"), "/a"),
+            ("/a", "Host:\r\n", Some(""), "/a"),
+            ("/a", "", None, "/a"),
+        ] {
+            let version = if field.is_empty() { "1.0" } else { "1.1" };
+            let head = parse(format!("GET {target} HTTP/{version}\r\n{field}\r\n").as_bytes()).unwrap();
+            assert_eq!((head.host(), head.path()), (host, path), "{target}");
+        }
+        assert_eq!(parse(b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n").unwrap().host(), Some(""));
+    }
+
+    #[test]
     fn what_a_smuggler_could_use_is_refused() {
         for (name, head) in [
             ("both lengths", with("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n")),
@@ -280,6 +330,10 @@ mod tests {
             ("two hosts", with("Host: b\r\n")),
             ("no host", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
             ("no slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            ("another scheme", b"GET ftp://a/b HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            ("no scheme", b"GET a?b=http://c/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            ("a target without a host", b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            ("user info in a target", b"GET http://a@b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
             ("chunked in 1.0", b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
         ] {
             assert_eq!(parse(&head).err().map(|e| e.kind), Some(Kind::BadRequest), "{name}");

@@ -9,18 +9,19 @@ use std::net::IpAddr;
 use super::head::Head;
 use crate::error::{Error, Kind, Stage};
 
-/// Refuses a foreign `Host` or `Origin`. The lists are in lower case.
+/// Refuses a foreign `Host` or `Origin`. The lists are in lower case. No host at all is what an HTTP/1.0 client has that
+/// never heard of `Host`; an empty one is none of those that are served.
 pub fn check(head: &Head, allowed_hosts: &[String], allowed_origins: &[String]) -> Result<(), Error> {
-    let host = head.get("host").unwrap_or("");
-    if !host.is_empty() && !is_own(without_port(host), allowed_hosts) {
-        return Err(refusal(format!(
-            "Host `{}` is not served here; add it to server.allowed_hosts",
-            printable(host)
-        )));
+    let host = head.host();
+    if let Some(host) = host.filter(|h| !is_own(without_port(h), allowed_hosts)) {
+        return Err(refusal(match printable(host).as_str() {
+            "" => "an empty Host is not served here; send the gateway's name".to_owned(),
+            shown => format!("Host `{shown}` is not served here; add it to server.allowed_hosts"),
+        }));
     }
     match head.get("origin") {
         None => Ok(()),
-        Some(origin) if is_allowed_origin(origin, host, allowed_origins) => Ok(()),
+        Some(origin) if is_allowed_origin(origin, host.unwrap_or(""), allowed_origins) => Ok(()),
         Some(origin) => Err(refusal(format!(
             "Origin `{}` is not allowed; add it to server.allowed_origins",
             printable(origin)
@@ -30,9 +31,9 @@ pub fn check(head: &Head, allowed_hosts: &[String], allowed_origins: &[String]) 
 
 fn is_own(name: &str, allowed: &[String]) -> bool {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let single_label = !name.is_empty() && !name.contains('.') && !name.contains(':');
+    let single_label =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     bare.parse::<IpAddr>().is_ok()
-        || name.eq_ignore_ascii_case("localhost")
         || name.to_ascii_lowercase().ends_with(".localhost")
         || single_label
         || allowed
@@ -90,6 +91,11 @@ mod tests {
             ("evil.example:8080", false),
             ("127.0.0.1.evil.example", false),
             ("gw.example.com.evil.example", false),
+            ("", false),
+            (":8080", false),
+            ("a@b", false),
+            ("a,b", false),
+            ("\u{e9}", false),
         ] {
             assert_eq!(verdict(host, None), expected, "{host}");
         }

@@ -55,6 +55,7 @@ pub struct Shared<S> {
     pub open_requests: AtomicUsize,
     /// Connections open.
     pub open_connections: AtomicUsize,
+    max_connections: AtomicUsize,
     draining: AtomicBool,
 }
 
@@ -65,8 +66,14 @@ impl<S> Shared<S> {
             service,
             open_requests: AtomicUsize::new(0),
             open_connections: AtomicUsize::new(0),
+            max_connections: AtomicUsize::new(usize::MAX),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Connections open at once from now on; what is above stays open.
+    pub fn set_max_connections(&self, max: usize) {
+        self.max_connections.store(max, Ordering::Relaxed);
     }
 
     /// Whether connections end after their current request.

@@ -72,86 +72,124 @@ pub enum Route<'p> {
 pub fn route(method: Method, path: &str) -> Route<'_> {
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
     let Some((surface, methods, endpoint)) = find(path) else { return Route::Unknown(surface_of(path)) };
-    let hello = method == Method::Head
-        && matches!(path, "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello");
     let allowed = match method {
-        Method::Get => methods.contains("GET"),
-        Method::Post => methods.contains("POST"),
-        Method::Head => hello || methods.contains("HEAD"),
-        Method::Delete => methods.contains("DELETE"),
-        Method::Options | Method::Other => false,
+        _ if methods == ANY => true,
+        Method::Get | Method::Head => methods == READ,
+        Method::Post => methods == POST,
+        Method::Delete | Method::Options | Method::Other => false,
     };
-    if allowed || methods == ANY {
-        Route::To(surface, endpoint)
-    } else {
-        Route::WrongMethod(surface, methods)
-    }
+    if allowed { Route::To(surface, endpoint) } else { Route::WrongMethod(surface, methods) }
 }
 
-fn find(path: &str) -> Option<(Surface, &'static str, Endpoint<'_>)> {
-    use Surface::{Anthropic, OpenAi, Own};
-    let found = match path {
-        "" | "/" | "/anthropic" | "/anthropic/api/hello" | "/api/hello" => {
-            (Anthropic, "GET, HEAD", Endpoint::Hello)
-        }
-        "/anthropic/v1/messages" | "/v1/messages" => (Anthropic, "POST", Endpoint::Messages),
-        "/anthropic/v1/messages/count_tokens" | "/v1/messages/count_tokens" => {
-            (Anthropic, "POST", Endpoint::CountTokens)
-        }
-        "/anthropic/v1/models" | "/v1/models" => (Anthropic, "GET, HEAD", Endpoint::Models),
-        "/openai/v1/models" | "/openai/models" => (OpenAi, "GET, HEAD", Endpoint::Later),
-        "/openai/v1/chat/completions"
-        | "/v1/chat/completions"
-        | "/openai/chat/completions"
-        | "/openai/v1/responses"
-        | "/v1/responses"
-        | "/openai/responses"
-        | "/openai/v1/responses/input_tokens"
-        | "/v1/responses/input_tokens"
-        | "/openai/v1/embeddings"
-        | "/v1/embeddings"
-        | "/openai/embeddings" => (OpenAi, "POST", Endpoint::Later),
-        "/healthz" => (Own, "GET, HEAD", Endpoint::Healthz),
-        "/readyz" => (Own, "GET, HEAD", Endpoint::Readyz),
-        "/metrics" | "/v1/usage" | "/ui" => (Own, "GET, HEAD", Endpoint::Later),
-        "/v1/metrics" | "/v1/logs" | "/v1/traces" => (Own, "POST", Endpoint::Later),
-        _ => return find_by_prefix(path),
-    };
-    Some(found)
+/// What a path stands for, and the methods that it takes.
+type Found<'p> = (Surface, &'static str, Endpoint<'p>);
+
+/// Each surface has a prefix of its own, and is there without it as well. `/v1/models`, which two of them have, is
+/// Anthropic's: the shape of its answer follows the request's headers.
+fn find(path: &str) -> Option<Found<'_>> {
+    let below = |prefix| path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let (first, second) =
+        below("/openai").map_or((None, None), |rest| (Some(rest), rest.strip_prefix("/v1")));
+    own(path)
+        .or_else(|| anthropic(below("/anthropic").unwrap_or(path)))
+        .or_else(|| openai(second.or(first).or(below("/v1"))?))
+        .or_else(|| gemini(below("/genai").unwrap_or(path)))
+        .or_else(|| bedrock(below("/bedrock").unwrap_or(path)))
+        .or_else(|| vertex(below("/vertex").unwrap_or(path)))
 }
 
-fn find_by_prefix(path: &str) -> Option<(Surface, &'static str, Endpoint<'_>)> {
-    let model = path.strip_prefix("/anthropic/v1/models/").or_else(|| path.strip_prefix("/v1/models/"));
-    if let Some(id) = model.filter(|id| !id.is_empty()) {
-        return Some((Surface::Anthropic, "GET, HEAD", Endpoint::Model(id)));
-    }
-    let later = [
-        ("/genai/v1beta/models", Surface::Gemini),
-        ("/v1beta/models", Surface::Gemini),
-        ("/bedrock/model/", Surface::Bedrock),
-        ("/bedrock/inference-profiles", Surface::Bedrock),
-        ("/vertex/v1/projects/", Surface::Vertex),
-        ("/openai/v1/models/", Surface::OpenAi),
-        ("/admin/v1/", Surface::Own),
-        ("/ui/", Surface::Own),
-    ];
-    let (_, surface) = later.iter().find(|(prefix, _)| path.starts_with(prefix))?;
-    Some((*surface, ANY, Endpoint::Later))
+fn own(path: &str) -> Option<Found<'_>> {
+    let (methods, endpoint) = match path {
+        "/healthz" => (READ, Endpoint::Healthz),
+        "/readyz" => (READ, Endpoint::Readyz),
+        "/metrics" | "/v1/usage" | "/ui" => (READ, Endpoint::Later),
+        "/v1/metrics" | "/v1/logs" | "/v1/traces" => (POST, Endpoint::Later),
+        "/admin/v1" => (ANY, Endpoint::Later),
+        _ if path.starts_with("/ui/") => (READ, Endpoint::Later),
+        _ if path.starts_with("/admin/v1/") => (ANY, Endpoint::Later),
+        _ => return None,
+    };
+    Some((Surface::Own, methods, endpoint))
+}
+
+fn anthropic(path: &str) -> Option<Found<'_>> {
+    let (methods, endpoint) = match path {
+        "" | "/" | "/api/hello" => (READ, Endpoint::Hello),
+        "/v1/messages" => (POST, Endpoint::Messages),
+        "/v1/messages/count_tokens" => (POST, Endpoint::CountTokens),
+        "/v1/models" => (READ, Endpoint::Models),
+        _ => (READ, Endpoint::Model(path.strip_prefix("/v1/models/").filter(|id| !id.is_empty())?)),
+    };
+    Some((Surface::Anthropic, methods, endpoint))
+}
+
+/// A path behind the version.
+fn openai(path: &str) -> Option<Found<'_>> {
+    let methods = match path {
+        "/chat/completions" | "/responses" | "/responses/input_tokens" | "/embeddings" => POST,
+        "/models" => READ,
+        _ => path.strip_prefix("/models/").map(|_| READ)?,
+    };
+    Some((Surface::OpenAi, methods, Endpoint::Later))
+}
+
+fn gemini(path: &str) -> Option<Found<'_>> {
+    const VERBS: [&str; 4] = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"];
+    let model = path.strip_prefix("/v1beta/models")?;
+    let methods = match model.rsplit_once(':') {
+        None if model.is_empty() || model.starts_with('/') => READ,
+        Some((model, verb)) if model.len() > 1 && model.starts_with('/') && VERBS.contains(&verb) => POST,
+        _ => return None,
+    };
+    Some((Surface::Gemini, methods, Endpoint::Later))
+}
+
+/// The id of a model may hold slashes: it ends at the last one.
+fn bedrock(path: &str) -> Option<Found<'_>> {
+    const CALLS: [&str; 5] =
+        ["invoke", "invoke-with-response-stream", "converse", "converse-stream", "count-tokens"];
+    let profiles = path.strip_prefix("/inference-profiles");
+    let call = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
+    let methods = match (profiles, call) {
+        (Some(rest), _) if rest.is_empty() || rest.starts_with('/') => READ,
+        (_, Some((id, call))) if !id.is_empty() && CALLS.contains(&call) => POST,
+        _ => return None,
+    };
+    Some((Surface::Bedrock, methods, Endpoint::Later))
+}
+
+fn vertex(path: &str) -> Option<Found<'_>> {
+    let mut parts = path.strip_prefix("/v1/projects/")?.splitn(7, '/');
+    let mut part = || parts.next().filter(|part| !part.is_empty());
+    let (_project, locations, _location) = (part()?, part()?, part()?);
+    let (publishers, publisher, models) = (part()?, part()?, part()?);
+    let (model, verb) = part()?.rsplit_once(':')?;
+    let verbs: &[&str] = match publisher {
+        "anthropic" => &["rawPredict", "streamRawPredict"],
+        "google" => &["generateContent", "streamGenerateContent", "countTokens"],
+        _ => return None,
+    };
+    let named = (locations, publishers, models) == ("locations", "publishers", "models");
+    let known = named && !model.is_empty() && verbs.contains(&verb);
+    known.then_some((Surface::Vertex, POST, Endpoint::Later))
 }
 
 /// Whose error format an unknown path is answered in.
 fn surface_of(path: &str) -> Surface {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
-    match first {
-        "openai" => Surface::OpenAi,
-        "genai" | "v1beta" => Surface::Gemini,
-        "bedrock" => Surface::Bedrock,
-        "vertex" => Surface::Vertex,
-        "admin" | "ui" => Surface::Own,
+    let mut parts = path.trim_start_matches('/').split('/');
+    match (parts.next().unwrap_or(""), parts.next().unwrap_or("")) {
+        ("openai", _) | ("v1", "chat" | "completions" | "responses" | "embeddings") => Surface::OpenAi,
+        ("genai" | "v1beta", _) => Surface::Gemini,
+        ("bedrock" | "model" | "inference-profiles", _) => Surface::Bedrock,
+        ("vertex", _) | ("v1", "projects") => Surface::Vertex,
+        ("admin" | "ui", _) => Surface::Own,
         _ => Surface::Anthropic,
     }
 }
 
+const READ: &str = "GET, HEAD";
+const POST: &str = "POST";
+/// What is not built yet and will take several.
 const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 #[cfg(test)]
@@ -159,9 +197,10 @@ mod tests {
     use super::{Endpoint, Method, Route, Surface, route};
 
     #[test]
+    #[rustfmt::skip]
     fn paths_and_methods() {
         use Endpoint::{CountTokens, Healthz, Hello, Later, Messages, Model, Models};
-        use Surface::{Anthropic, Gemini, OpenAi, Own};
+        use Surface::{Anthropic, Bedrock, Gemini, OpenAi, Own, Vertex};
         for (method, path, expected) in [
             (Method::Post, "/anthropic/v1/messages", Route::To(Anthropic, Messages)),
             (Method::Post, "/v1/messages", Route::To(Anthropic, Messages)),
@@ -177,11 +216,70 @@ mod tests {
             (Method::Delete, "/healthz", Route::WrongMethod(Own, "GET, HEAD")),
             (Method::Post, "/openai/v1/chat/completions", Route::To(OpenAi, Later)),
             (Method::Post, "/v1beta/models/x:generateContent", Route::To(Gemini, Later)),
+            (Method::Other, "/v1beta/models/x:generateContent", Route::WrongMethod(Gemini, "POST")),
+            (Method::Get, "/genai/v1beta/models/a/b:countTokens", Route::WrongMethod(Gemini, "POST")),
+            (Method::Post, "/v1beta/models", Route::WrongMethod(Gemini, "GET, HEAD")),
+            (Method::Post, "/v1beta/models/x:nothing", Route::Unknown(Gemini)),
+            (Method::Post, "/v1beta/models/:generateContent", Route::Unknown(Gemini)),
+            (Method::Get, "/v1beta/modelsx", Route::Unknown(Gemini)),
+            (Method::Get, "/v1/models", Route::To(Anthropic, Models)),
+            (Method::Get, "/v1/models/a/b", Route::To(Anthropic, Model("a/b"))),
+            (Method::Get, "/v1/models/", Route::To(Anthropic, Models)),
+            (Method::Get, "/openai/models/x", Route::To(OpenAi, Later)),
+            (Method::Post, "/openai/responses/input_tokens", Route::To(OpenAi, Later)),
+            (Method::Get, "/v1/responses", Route::WrongMethod(OpenAi, "POST")),
+            (Method::Get, "/v1/responses/x", Route::Unknown(OpenAi)),
+            (Method::Post, "/openaiv1/responses", Route::Unknown(Anthropic)),
+            (Method::Post, "/bedrock/model/x/invoke", Route::To(Bedrock, Later)),
+            (Method::Post, "/model/arn:aws:x/y/invoke-with-response-stream", Route::To(Bedrock, Later)),
+            (Method::Get, "/bedrock/model/x/invoke", Route::WrongMethod(Bedrock, "POST")),
+            (Method::Get, "/inference-profiles", Route::To(Bedrock, Later)),
+            (Method::Post, "/bedrock/inference-profiles", Route::WrongMethod(Bedrock, "GET, HEAD")),
+            (Method::Post, "/model/x/nothing", Route::Unknown(Bedrock)),
+            (Method::Post, "/vertex/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict", Route::To(Vertex, Later)),
+            (Method::Post, "/v1/projects/p/locations/l/publishers/google/models/m:countTokens", Route::To(Vertex, Later)),
+            (Method::Get, "/v1/projects/p/locations/l/publishers/google/models/m:countTokens", Route::WrongMethod(Vertex, "POST")),
+            (Method::Post, "/v1/projects/p/locations/l/publishers/google/models/m:rawPredict", Route::Unknown(Vertex)),
+            (Method::Get, "/vertex/v1/projects/p", Route::Unknown(Vertex)),
+            (Method::Other, "/admin/v1/keys", Route::To(Own, Later)),
+            (Method::Post, "/ui/x", Route::WrongMethod(Own, "GET, HEAD")),
             (Method::Get, "/nothing", Route::Unknown(Anthropic)),
             (Method::Get, "/openai/v1/nothing", Route::Unknown(OpenAi)),
             (Method::Other, "/v1/messages", Route::WrongMethod(Anthropic, "POST")),
         ] {
             assert_eq!(route(method, path), expected, "{method:?} {path}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_there_with_and_without_its_prefix() {
+        for (method, prefix, paths) in [
+            (Method::Post, "/anthropic", &["/v1/messages", "/v1/messages/count_tokens"][..]),
+            (Method::Get, "/anthropic", &["/v1/models", "/v1/models/x", "/api/hello", "/"]),
+            (Method::Post, "/openai", &["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]),
+            (Method::Post, "/openai", &["/v1/responses/input_tokens"]),
+            (
+                Method::Post,
+                "/genai",
+                &["/v1beta/models/x:embedContent", "/v1beta/models/a%2Fb:generateContent"],
+            ),
+            (Method::Get, "/genai", &["/v1beta/models"]),
+            (Method::Post, "/bedrock", &["/model/x/invoke", "/model/x/converse", "/model/x/count-tokens"]),
+            (Method::Get, "/bedrock", &["/inference-profiles"]),
+            (
+                Method::Post,
+                "/vertex",
+                &["/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict"],
+            ),
+        ] {
+            for path in paths {
+                let there = route(method, path);
+                assert!(matches!(there, Route::To(..)), "{path}: {there:?}");
+                assert_eq!(route(method, &format!("{prefix}{path}")), there, "{prefix}{path}");
+                if let Some(plain) = path.strip_prefix("/v1").filter(|_| prefix == "/openai") {
+                    assert_eq!(route(method, &format!("/openai{plain}")), there, "/openai{plain}");
+                }
+            }
         }
     }
 }

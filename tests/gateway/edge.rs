@@ -179,6 +179,8 @@ fn a_foreign_host_or_origin_is_refused() {
         ("gw.example.com", "", 200),
         ("evil.example.com", "", 403),
         ("localhost.evil.com", "", 403),
+        ("", "", 403),
+        (":8080", "", 403),
         ("localhost", "https://app.example.com", 200),
         ("localhost:8080", "http://localhost:8080", 200),
         ("localhost", "https://evil.example.com", 403),
@@ -186,6 +188,132 @@ fn a_foreign_host_or_origin_is_refused() {
     ] {
         assert_eq!(ask(host, origin), status, "{host} {origin}");
     }
+}
+
+#[test]
+fn an_absolute_target_names_the_host_whatever_the_field_says() {
+    let (first, gw) = ready();
+    for (name, line, host, status) in [
+        ("a foreign authority", "GET http://evil.example/healthz HTTP/1.1", "host: localhost\r\n", 403),
+        ("one with a port", "GET http://evil.example:8080/healthz HTTP/1.1", "host: localhost\r\n", 403),
+        ("one over TLS", "GET HTTPS://evil.example/healthz HTTP/1.1", "host: localhost\r\n", 403),
+        ("an own authority", "GET http://localhost:8080/healthz HTTP/1.1", "host: evil.example\r\n", 200),
+        ("user info", "GET http://localhost@evil.example/healthz HTTP/1.1", "host: localhost\r\n", 400),
+        ("no authority", "GET http:///healthz HTTP/1.1", "host: localhost\r\n", 400),
+        ("1.0 without a host", "GET /healthz HTTP/1.0", "", 200),
+        ("1.0 with an empty host", "GET /healthz HTTP/1.0", "host:\r\n", 403),
+        ("1.0 with a foreign authority", "GET http://evil.example/healthz HTTP/1.0", "", 403),
+    ] {
+        let answer = gw.client().write(format!("{line}\r\n{host}\r\n").as_bytes()).answer();
+        assert_eq!(answer.status, status, "{name}: {}", answer.text());
+    }
+    let ask = messages().text().replacen("/anthropic", "http://evil.example/anthropic", 1);
+    gw.client().write(ask.as_bytes()).answer().is(403).error("permission_error", "evil.example");
+    assert_eq!(first.count(), 0);
+}
+
+#[test]
+fn an_unknown_path_tells_of_its_own_surfaces_base_url() {
+    let (_first, gw) = ready();
+    for (path, base) in [
+        ("/anthropic/v1/nothing", "Claude Code wants a base URL that ends in /anthropic"),
+        ("/openai/v1/nothing", "a base URL that ends in /openai/v1"),
+        ("/v1/responses/x/nothing", "a base URL that ends in /openai/v1"),
+        ("/genai/nothing", "a base URL that ends in /genai"),
+        ("/bedrock/nothing", "a base URL that ends in /bedrock"),
+        ("/vertex/v1/nothing", "a base URL that ends in /vertex/v1"),
+        ("/admin/nothing", "there is no `/admin/nothing` here"),
+    ] {
+        let answer = gw.post(raw("GET", path));
+        answer.is(404).has(base);
+        assert!(path.starts_with("/anthropic") || !answer.text().contains("Claude Code"), "{path}");
+    }
+}
+
+#[test]
+fn a_known_path_is_a_501_and_its_wrong_method_a_405_with_the_right_ones() {
+    let (_first, gw) = ready();
+    for (method, path, status, allow) in [
+        ("POST", "/openai/responses/input_tokens", 501, None),
+        ("POST", "/model/x/invoke", 501, None),
+        ("GET", "/openai/models/gpt-4o", 501, None),
+        ("GET", "/inference-profiles", 501, None),
+        ("POST", "/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict", 501, None),
+        ("PUT", "/v1beta/models/x:generateContent", 405, Some("POST")),
+        ("GET", "/v1beta/models/x:generateContent", 405, Some("POST")),
+        ("GET", "/bedrock/model/x/invoke", 405, Some("POST")),
+        ("DELETE", "/genai/v1beta/models", 405, Some("GET, HEAD")),
+        (
+            "GET",
+            "/vertex/v1/projects/p/locations/l/publishers/google/models/m:countTokens",
+            405,
+            Some("POST"),
+        ),
+    ] {
+        let answer = gw.post(raw(method, path));
+        assert_eq!((answer.status, answer.header("allow")), (status, allow), "{method} {path}");
+    }
+}
+
+/// Claude Code repeats a 400 with a wording that it does not know six times.
+#[test]
+fn a_400_of_the_gateways_own_says_that_a_retry_is_useless() {
+    let (first, gw) = ready();
+    for (name, body) in [
+        ("no JSON", "hello"),
+        ("a key twice", r#"{"model":"m","model":"n","max_tokens":1,"messages":[]}"#),
+        ("a field missing", r#"{"model":"m","max_tokens":1}"#),
+    ] {
+        let answer = gw.post(messages().body(body));
+        assert_eq!((answer.status, answer.header("x-should-retry")), (400, Some("false")), "{name}");
+    }
+    let malformed = gw.client().write(b"GET /healthz HTTP/1.1\r\n\r\n").answer();
+    assert_eq!((malformed.status, malformed.header("x-should-retry")), (400, Some("false")));
+    let chunk = "POST /v1/messages HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    let malformed = gw.client().write(chunk.as_bytes()).answer();
+    assert_eq!((malformed.status, malformed.header("x-should-retry")), (400, Some("false")));
+    assert_eq!(first.count(), 0);
+}
+
+#[test]
+fn empty_lines_before_a_request_are_ignored_but_not_without_end() {
+    let (_first, gw) = ready();
+    let ask = raw("GET", "/healthz").text();
+    for lines in [1, 2, 16] {
+        let mut client = gw.client();
+        for piece in "\r\n".repeat(lines).as_bytes().chunks(1) {
+            client = client.write(piece);
+        }
+        client.write(ask.as_bytes()).answer().is(200);
+        gw.client().write(format!("{}{ask}", "\r\n".repeat(lines)).as_bytes()).answer().is(200);
+    }
+    let mut client = gw.client().write("\r\n".repeat(17).as_bytes());
+    client.next_answer().is(400).error("invalid_request_error", "empty lines");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_refusal_waits_for_a_slow_upload() {
+    let first = upstream();
+    let keys = "virtual_keys: [{ id: dev, key: sk-dev-0123456789abcdef }]";
+    let gw = gateway().weighted("first", &first, 1).also(keys).run();
+    let mut stream = TcpStream::connect(gw.address).unwrap();
+    let (pieces, piece) = (12, vec![b'x'; 64 * 1024]);
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: sk-unknown\r\ncontent-length: {}\r\n\r\n",
+        pieces * piece.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for at in 0..pieces {
+        // As an uplink of 2 Mbit/s does.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        stream.write_all(&piece).unwrap_or_else(|e| panic!("cut at piece {at}: {e}"));
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(first.count(), 0);
 }
 
 #[test]

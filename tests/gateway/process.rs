@@ -190,6 +190,91 @@ fn a_reload_by_signal_or_by_a_changed_file_and_a_bad_file_changes_nothing() {
     process.client().send(&raw("GET", "/readyz")).answer().is(200).has(r#""last_reload":"ok""#);
 }
 
+#[test]
+fn a_reload_changes_how_many_connections_may_be_open() {
+    let first = upstream();
+    let folder = Folder::new();
+    let with =
+        |max: u32| gateway().weighted("first", &first, 1).server(&format!("max_connections: {max}")).yaml();
+    let file = folder.file("c.yaml", &with(1));
+    let process = Process::serve(folder, &["--config", file.to_str().unwrap()], &[]);
+    let ask = || process.client().send(&raw("GET", "/healthz"));
+    let mut held = ask();
+    held.next_answer().is(200);
+    ask().answer().is(503);
+    std::fs::write(&file, with(2)).unwrap();
+    process.signal(rustix::process::Signal::HUP);
+    until("it reloaded", || process.err().contains("reloaded"));
+    ask().answer().is(200);
+    drop(held);
+}
+
+#[test]
+fn the_number_of_workers_is_told_and_checked() {
+    let folder = Folder::new();
+    let file =
+        folder.file("c.yaml", &gateway().weighted("first", &upstream(), 1).server("workers: 1").yaml());
+    // So that a number which is taken after all ends the command as well, with 1.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    for wrong in ["0", "1025", "many", "-1"] {
+        for command in ["serve", "mock"] {
+            let wrong = format!("--workers={wrong}");
+            let (code, _, err) = run(&folder, &[command, "--listen", &taken, &wrong]);
+            assert_eq!(code, 2, "{command} {wrong}: {err}");
+            assert!(err.contains("--workers"), "{command} {wrong}: {err}");
+        }
+    }
+    let process = Process::serve(folder, &["--config", file.to_str().unwrap(), "--workers", "3"], &[]);
+    assert!(process.out().contains(", 3 workers\n"), "{}", process.out());
+    std::fs::write(
+        &file,
+        gateway().weighted("first", &upstream(), 1).server("workers: 1, max_body: 1MiB").yaml(),
+    )
+    .unwrap();
+    process.signal(rustix::process::Signal::HUP);
+    until("it reloaded", || process.err().contains("reloaded"));
+    assert!(!process.err().contains("workers"), "{}", process.err());
+}
+
+#[test]
+fn what_is_to_be_exported_can_be_pasted_into_a_shell() {
+    let folder = Folder::new();
+    let keys = r#"virtual_keys: [{ id: "dev's & mine", key: sk-dev-0123456789abcdef }]"#;
+    let file = folder.file("c.yaml", &yaml(&upstream(), keys));
+    let process = Process::serve(folder, &["--config", file.to_str().unwrap()], &[]);
+    let out = process.out();
+    let lines: Vec<&str> = out.lines().filter(|l| l.trim_start().starts_with("export ")).collect();
+    let script = format!("{}\nprintf %s \"$ANTHROPIC_API_KEY\"", lines.join("\n"));
+    let Output { status, stdout, stderr } = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(status.success(), "{script}: {}", String::from_utf8_lossy(&stderr));
+    assert_eq!(String::from_utf8(stdout).unwrap(), "<the key of dev's & mine>", "{script}");
+}
+
+#[test]
+fn explain_leaves_out_who_cannot_hold_the_conversation() {
+    let folder = Folder::new();
+    let (first, second) = (upstream(), upstream());
+    let file = folder
+        .file("c.yaml", &gateway().weighted("first", &first, 70).weighted("second", &second, 30).yaml());
+    let explain = |model: &str, tokens: &str| {
+        let file = file.to_str().unwrap();
+        let (code, out, err) = run(&folder, &["explain", "--config", file, model, "--input-tokens", tokens]);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let out = explain("claude-3-5-haiku-20241022", "3000000");
+    let (_, left_out) = out.split_once("Left out:").unwrap_or_else(|| panic!("{out}"));
+    for provider in ["first", "second"] {
+        let line = left_out.lines().find(|l| l.trim_start().starts_with(provider));
+        let line = line.unwrap_or_else(|| panic!("{provider} in {out}"));
+        assert!(line.contains("does not fit its window of 200000 tokens"), "{out}");
+    }
+    assert!(!out.contains("In this order"), "{out}");
+    let out = explain("claude-3-5-haiku-20241022", "100000");
+    assert!(out.contains("goes to") && out.contains("window 200000") && !out.contains("Left out"), "{out}");
+}
+
 /// One line of JSON for each request, and nothing secret in any of them.
 #[test]
 fn what_a_request_leaves_behind_holds_no_secret_and_no_content() {

@@ -151,12 +151,20 @@ impl Reader<'_> {
         self.sink.mistake(item.at, &item.path, text);
     }
 
-    /// An alias leads to a provider that exists, where it names one.
+    /// An alias leads to a provider that exists, where it names one, and to no other alias: names are resolved once.
     fn aliases(&mut self, file: &Record, accounts: &[Account]) -> Vec<Alias> {
         let mut out = Vec::new();
         for (name, target) in file.map("aliases") {
             let (Some(name), Some(to)) = (name.text(), target.text()) else { continue };
-            if let Some((provider, model)) = to.split_once('/') {
+            let next =
+                file.map("aliases").iter().find(|(other, _)| other.text().is_some_and(|o| leads_to(to, o)));
+            if let Some((_, end)) = next.filter(|(other, _)| other.text() != Some(name)) {
+                let text = format!(
+                    "{} is itself an alias, which is not followed; expected what it stands for, {}",
+                    target.raw, end.raw
+                );
+                self.sink.mistake(target.at, &target.path, text);
+            } else if let Some((provider, model)) = to.split_once('/') {
                 self.alias_target(target, provider, model, accounts);
             }
             out.push(Alias { name: name.to_owned(), target: to.to_owned() });
@@ -220,6 +228,12 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a name asks for an alias, by itself or without `[1m]`.
+fn leads_to(name: &str, alias: &str) -> bool {
+    let marked = name.strip_prefix(alias).is_some_and(|mark| mark.eq_ignore_ascii_case("[1m]"));
+    name == alias || marked
+}
+
 fn ids(file: &Record, list: &str) -> Vec<String> {
     file.records(list).filter_map(|r| r.string("id")).collect()
 }
@@ -278,7 +292,7 @@ pub const LOG: Log = Log { requests: true, access: false };
 pub use server::default as default_server;
 
 /// What is wrong with listening where a snapshot listens, for an address that was set after loading. Empty: nothing.
-pub fn listen_mistakes(snapshot: &Snapshot) -> Vec<String> {
+pub fn listen_mistakes(snapshot: &Snapshot, env: &dyn Env) -> Vec<String> {
     let listen = snapshot.server.listen;
     let mut out = Vec::new();
     if !listen.ip().is_loopback() && snapshot.keys.is_empty() {
@@ -287,7 +301,7 @@ pub fn listen_mistakes(snapshot: &Snapshot) -> Vec<String> {
         ));
     }
     for provider in snapshot.accounts.iter().flat_map(|a| &a.providers) {
-        if super::url::is_own(&provider.base, listen) {
+        if super::url::is_own(&provider.base, listen, env) {
             out.push(format!("{}: `base_url` is the gateway's own address {listen}", provider.stable));
         }
     }

@@ -55,23 +55,23 @@ impl Reader<'_> {
     }
 
     fn base(&mut self, record: &Record, kind: Kind, server: &Server) -> Base {
-        let Some(of) = record.kind else { return startup::NOWHERE };
         let Some(item) = record.item("base_url") else {
+            let Some(of) = record.kind else { return startup::NOWHERE };
             if of.word == "anthropic_compatible" && !record.has("base_url") {
                 let text = "is missing; type `anthropic_compatible` has no address of its own";
                 self.sink.mistake(record.at, &join(&record.path, "base_url"), text);
             }
             return startup::home(kind);
         };
-        if kind == Kind::Mock {
+        if kind == Kind::Mock && record.kind.is_some() {
             let text =
                 "type `mock` is the one inside this process; for another, use type `anthropic_compatible`";
             self.sink.mistake(item.at, &item.path, text);
             return startup::NOWHERE;
         }
-        match url::base(item.text().unwrap_or_default(), of.version) {
+        match url::base(item.text().unwrap_or_default(), record.kind.map_or("v1", |of| of.version)) {
             Ok(base) => {
-                if url::is_own(&base, server.listen) {
+                if url::is_own(&base, server.listen, self.env) {
                     let text = format!(
                         "is the gateway's own address (`server.listen` is {}); expected the provider's",
                         server.listen
