@@ -117,7 +117,7 @@ impl Connection {
             if searched > 0 || patience.empty_lines > 0 {
                 patience.begun.get_or_insert_with(clock::now);
             }
-            let waited = match self.line.fill(&mut self.window, IDLE_TICK) {
+            let waited = match self.line.fill_much(&mut self.window, IDLE_TICK) {
                 Ok(0) => return None,
                 Ok(_) => false,
                 Err(error) if is_tick(&error) => true,

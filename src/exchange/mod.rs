@@ -154,6 +154,8 @@ fn ask_one<'a>(
     }
 }
 
+/// On the heap, since it would stand on the stack of every waiting request.
+#[inline(never)] // A frame of its own, as in `attempt`.
 fn plan<'a>(
     gateway: &Gateway,
     running: &'a Running,
@@ -161,9 +163,9 @@ fn plan<'a>(
     entry: &Entry,
     want: &Want<'a>,
     now: Instant,
-) -> Result<Plan<'a>, Error> {
+) -> Result<Box<Plan<'a>>, Error> {
     let mut chooser = gateway.choosers.of(home);
-    route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, now)
+    route::plan(&running.table, &running.snapshot, entry, want, &mut chooser, now).map(Box::new)
 }
 
 /// The session that a request belongs to (INTERFACE section 4.3): Claude Code's header, then what the body's `metadata`

@@ -67,6 +67,9 @@ impl Window {
     /// Appends bytes that were read elsewhere.
     pub fn push(&mut self, bytes: &[u8]) {
         self.compact();
+        if self.bytes.capacity() == 0 {
+            self.bytes = self.home.buffers.take();
+        }
         self.bytes.extend_from_slice(bytes);
     }
 

@@ -162,6 +162,16 @@ impl Line {
     ///
     /// A large empty window is given back before the wait.
     pub fn fill(&mut self, window: &mut Window, tick: Duration) -> io::Result<usize> {
+        self.fill_by::<FIRST>(window, tick)
+    }
+
+    /// The same from a shallow stack, which has room for a usual request: it comes in one read.
+    pub fn fill_much(&mut self, window: &mut Window, tick: Duration) -> io::Result<usize> {
+        self.fill_by::<SMALL>(window, tick)
+    }
+
+    #[inline(never)] // A frame of its own: stacks stay small while others wait.
+    fn fill_by<const FIRST: usize>(&mut self, window: &mut Window, tick: Duration) -> io::Result<usize> {
         if !self.knows_nothing_is_there() {
             match self.try_fill(window) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

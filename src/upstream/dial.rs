@@ -78,6 +78,7 @@ fn secure(
 }
 
 /// Connects to the first address that answers.
+#[inline(never)] // As above.
 fn connect(
     home: &'static Home,
     host: &str,
@@ -125,6 +126,7 @@ fn connect_one(
 }
 
 /// Asks a proxy for a tunnel (RFC 9110 section 9.3.6).
+#[inline(never)] // A frame of its own: stacks stay small while others wait.
 fn tunnel(
     socket: Socket,
     proxy: &Proxy,
