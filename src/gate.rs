@@ -98,7 +98,8 @@ impl Gate {
         self.pinged = false;
     }
 
-    /// It is `now`, and the client may have heard nothing for long; `between` says that no event is under way, so that a keep-alive may stand here.
+    /// It is `now`, and the client may have heard nothing for long; `between` says that no event is under way, so that a
+    /// keep-alive may stand here.
     pub fn silence(&mut self, now: Duration, between: bool) -> Step {
         let patience = if self.pinged { PING_EVERY } else { self.ping_after };
         // What is held goes out behind the keep-alive: only in a committed answer can one stand in the middle of an event.

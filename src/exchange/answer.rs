@@ -62,14 +62,11 @@ pub fn stream(
     let meter = committed.stream.meter();
     watch.story.meter(meter, matches!(end, Ok(End::Whole)));
     match end {
-        Ok(End::Whole) => {
-            committed.stream.drain();
-            upstreams.done(committed.stream.into_answer());
-            Ok(())
-        }
-        Ok(End::Told(failure)) => {
-            watch.story.failed(failure);
-            watch.story.cut_by("upstream");
+        Ok(ended @ (End::Whole | End::Told(_))) => {
+            if let End::Told(failure) = ended {
+                watch.story.failed(failure);
+                watch.story.cut_by("upstream");
+            }
             committed.stream.drain();
             upstreams.done(committed.stream.into_answer());
             Ok(())

@@ -171,7 +171,7 @@ impl Line {
     }
 
     #[inline(never)] // A frame of its own: stacks stay small while others wait.
-    fn fill_by<const FIRST: usize>(&mut self, window: &mut Window, tick: Duration) -> io::Result<usize> {
+    fn fill_by<const ROOM: usize>(&mut self, window: &mut Window, tick: Duration) -> io::Result<usize> {
         if !self.knows_nothing_is_there() {
             match self.try_fill(window) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -181,7 +181,7 @@ impl Line {
         window.rest_lightly();
         match self {
             Self::Plain(socket) => {
-                let mut first = [0_u8; FIRST];
+                let mut first = [0_u8; ROOM];
                 let n = socket.wait_read(&mut first, tick)?;
                 window.push(&first[..n]);
                 Ok(n)
