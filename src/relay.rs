@@ -12,9 +12,8 @@ use crate::limits::{GATE_BYTES, MAX_REPLY};
 use crate::runtime::Home;
 use crate::runtime::buffer::SMALL;
 use crate::upstream::{Answer, Read, Trouble};
-use crate::wire::Meter;
-use crate::wire::anthropic::stream::Ending;
-use crate::wire::anthropic::{Heard, StreamReader};
+use crate::wire::anthropic::StreamReader;
+use crate::wire::{Ending, Heard, Meter};
 
 /// An upstream's event stream while it is read.
 pub struct Stream {

@@ -20,9 +20,9 @@ use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
 use crate::upstream::provider::anthropic::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
+use crate::wire::Ending;
 use crate::wire::anthropic::fault::{self, Verdict};
 use crate::wire::anthropic::repair::Repair;
-use crate::wire::anthropic::stream::Ending;
 use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, reply, shape};
 
 /// What every attempt of one request is made of.

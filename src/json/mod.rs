@@ -9,5 +9,5 @@ pub mod peek;
 pub mod splice;
 pub mod text;
 
-pub use peek::{Elements, Fault, Member, Members, Span, elements, members};
+pub use peek::{Elements, Fault, Member, Members, Span, elements, member_of, members};
 pub use splice::{Edits, Spliced};

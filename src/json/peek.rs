@@ -139,6 +139,11 @@ pub fn elements(body: &[u8], span: Span) -> Elements<'_> {
     Elements(Walk::new(body, span))
 }
 
+/// The member of that name of an object; the first one, if it stands there twice.
+pub fn member_of(body: &[u8], object: Span, name: &str) -> Option<Member> {
+    members(body, object).map_while(Result::ok).find(|member| member.is(body, name))
+}
+
 /// Iterator of [`members`].
 #[derive(Debug, Clone)]
 pub struct Members<'b>(Walk<'b>);

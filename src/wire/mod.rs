@@ -5,6 +5,14 @@
 //!   frame/sse.rs         events of a text/event-stream, pushed in pieces
 //!   meter.rs             usage in disjoint counts, stop reason, error, model: what accounting and the record need
 //!   loss.rs              names of what a request lost on the way to its model
+//!   heard.rs             how an answer stands: content, end, errors
+//!   ir.rs                a conversation and the events of an answer, whatever dialect they come in
+//!   grammar.rs           the order that events come in
+//!   traits.rs            table: how providers of one dialect differ
+//!   names.rs             names and ids that a target takes
+//!   seal.rs              opaque state of a provider inside a client's own opaque field
+//!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
+//!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
 //!   anthropic/
 //!     request.rs         Ask: what the gateway needs of a Messages or count_tokens body
 //!     capability.rs      table: what each family of models takes
@@ -24,10 +32,52 @@
 //! header. A body is never parsed into a tree; unknown fields, blocks and events pass as they are.
 
 pub mod anthropic;
+pub mod chat;
 pub mod fault;
 pub mod frame;
+pub mod grammar;
+pub mod heard;
+pub mod ir;
 pub mod loss;
 pub mod meter;
+pub mod names;
+pub mod seal;
+pub mod traits;
+pub mod transcode;
+pub mod translate;
 
+pub use heard::{Ending, Heard};
 pub use loss::Loss;
 pub use meter::{Meter, Stop, Usage};
+
+/// A JSON schema of requests and answers with its event vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Anthropic Messages.
+    Messages,
+    /// `OpenAI` Chat Completions, and embeddings beside it.
+    Chat,
+}
+
+/// What is asked of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// An answer, in Messages.
+    Messages,
+    /// How many tokens a Messages request has.
+    CountTokens,
+    /// An answer, in Chat Completions.
+    Chat,
+    /// Embeddings in `OpenAI`'s form.
+    Embeddings,
+}
+
+impl Call {
+    /// The dialect that it is asked in.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Messages | Self::CountTokens => Dialect::Messages,
+            Self::Chat | Self::Embeddings => Dialect::Chat,
+        }
+    }
+}

@@ -3,3 +3,4 @@
 //! One file per family. Looks at no message.
 
 pub mod anthropic;
+pub mod entry;

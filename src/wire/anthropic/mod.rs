@@ -24,4 +24,4 @@ pub use repair::{Beta, Field, Repair};
 pub use reply::Reply;
 pub use request::{Ask, Call};
 pub use shape::{Shaped, Target, shape};
-pub use stream::{Heard, StreamReader};
+pub use stream::StreamReader;

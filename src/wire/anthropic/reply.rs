@@ -6,6 +6,9 @@
 use super::fault;
 use super::usage::Counts;
 use crate::json::{self, Edits, Span, Spliced, text};
+use crate::wire::ir::Event;
+use crate::wire::traits::Traits;
+use crate::wire::transcode::{Frame, Sink};
 use crate::wire::{Meter, Stop};
 
 /// A whole answer, as far as it is read.
@@ -69,6 +72,32 @@ impl<'b> Reply<'b> {
 pub fn counted(body: &[u8]) -> Option<u64> {
     let count = super::request::member_of(body, Span::all(body), "input_tokens")?;
     text::count(count.value.of(body))
+}
+
+/// Reads a whole answer as the events of a stream; `false` if it is none.
+pub fn decode(_body: &[u8], _traits: &'static Traits, _family: &str, _sink: &mut Sink<'_>) -> bool {
+    unimplemented!()
+}
+
+/// Writes a whole answer from events.
+#[derive(Debug)]
+pub struct Fold;
+
+impl Fold {
+    /// Before the first event.
+    pub fn new(_frame: Frame) -> Self {
+        unimplemented!()
+    }
+
+    /// Takes the next event.
+    pub fn push(&mut self, _event: &Event<'_>) {
+        unimplemented!()
+    }
+
+    /// The body.
+    pub fn finish(self) -> Vec<u8> {
+        unimplemented!()
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,16 @@
 //! provider's to judge; unknown fields pass. Questions that need a look inside (the session, whether a new turn
 //! begins, the cache's lifetime) are methods, so that they cost nothing where nobody asks.
 
+pub mod read;
+pub mod tools;
+pub mod write;
+
 use std::borrow::Cow;
 
 use memchr::memmem;
 
 use crate::error::{Error, Kind, Stage};
+pub(super) use crate::json::member_of;
 use crate::json::{self, Fault, Member, Span, text};
 
 /// Which endpoint a body was sent to.
@@ -146,11 +151,6 @@ pub(super) fn role(body: &[u8], message: Span) -> Option<Role> {
         b"\"system\"" => Role::System,
         _ => Role::Other,
     })
-}
-
-/// The member of that name of an object; the first one, if it stands there twice.
-pub(super) fn member_of(body: &[u8], object: Span, name: &str) -> Option<Member> {
-    json::members(body, object).map_while(Result::ok).find(|member| member.is(body, name))
 }
 
 /// The content blocks of a message; none where the content is plain text.

@@ -10,39 +10,15 @@
 //! [`Heard`]. Deltas, nearly all of a stream, are told by their first or last bytes and not parsed once content was
 //! seen; keys may stand in any order; unknown events pass. An answer is whole only with `message_stop`.
 
+pub mod read;
+pub mod write;
+
 use super::fault;
 use super::request::member_of;
 use super::usage::Counts;
-use crate::error::Failure;
 use crate::json::{self, Span, text};
 use crate::wire::frame::{Event, Sse};
-use crate::wire::{Meter, Stop};
-
-/// What the bytes of one push showed, and what is known since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Content, or the end of a whole answer, has come and no error before it: the answer may be committed.
-    pub content: bool,
-    /// The first error event of the stream, if it has come.
-    pub fault: Option<Failure>,
-    /// Where in the whole stream the value of the first `message.model` stands, quotes included.
-    pub model_at: Option<(u64, u64)>,
-    /// Offset in these bytes just behind the last event that ended in them.
-    pub boundary: Option<usize>,
-}
-
-/// How a stream stands when its connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// `message_stop` came: a whole answer.
-    Whole,
-    /// An error event came; it is itself the end that the client gets.
-    Told(Failure),
-    /// Events came, but neither `message_stop` nor an error: the answer was cut.
-    Cut,
-    /// No event at all: not an answer.
-    Empty,
-}
+use crate::wire::{Ending, Heard, Meter, Stop};
 
 /// The reader of one stream.
 #[derive(Debug, Default)]

@@ -1,0 +1,12 @@
+//! A Chat Completions request as a conversation.
+//!
+//! Placeholder.
+
+use crate::error::Error;
+use crate::wire::chat::Ask;
+use crate::wire::ir::Conversation;
+
+/// Reads a request.
+pub fn read<'b>(_ask: &Ask<'b>) -> Result<Conversation<'b>, Error> {
+    unimplemented!()
+}
