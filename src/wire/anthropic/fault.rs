@@ -107,13 +107,26 @@ pub fn passed_on<'b>(verdict: &Verdict, body: &'b [u8], request_id: &str) -> Cow
     if verdict.native {
         return Cow::Borrowed(body);
     }
-    let Failure { class, status, length, .. } = verdict.failure;
-    let message = match (&*verdict.told.message, class) {
+    Cow::Owned(object(kind_of(verdict.failure.status), &message_told(&verdict.told), request_id))
+}
+
+/// An error inside an answer of another dialect, as a body of this one. Words that are not for the client ([`relayed`]) are
+/// left out.
+pub fn body_told(told: &Told, request_id: &str) -> Vec<u8> {
+    let status = status_told(told.failure.status);
+    if relayed(&told.failure) {
+        return object(kind_of(status), &message_told(told), request_id);
+    }
+    object(SERVER, "the provider refused the request of the gateway", request_id)
+}
+
+fn message_told(told: &Told) -> Cow<'_, str> {
+    let Failure { class, status, length, .. } = told.failure;
+    match (&*told.message, class) {
         (message, Class::Overflow) => Cow::Owned(too_long(message, length)),
         ("", _) => Cow::Owned(format!("the provider answered {status} without a message")),
         (message, _) => Cow::Borrowed(message),
-    };
-    Cow::Owned(object(kind_of(status), &message, request_id))
+    }
 }
 
 /// The `error.type` of a refusal of our own (INTERFACE section 6).

@@ -5,8 +5,10 @@
 //! from it ([`request::write`]), and an answer likewise by events (`stream::read`, `stream::write`, `reply`). Knows no other
 //! dialect.
 
+mod blocks;
 pub mod capability;
 mod drops;
+mod envelope;
 pub mod estimate;
 pub mod fault;
 mod history;
