@@ -11,6 +11,8 @@
 //!   traits.rs            table: how providers of one dialect differ
 //!   names.rs             names and ids that a target takes
 //!   seal.rs              opaque state of a provider inside a client's own opaque field
+//!   ask.rs               what the gateway needs of a request, whatever dialect it comes in
+//!   memo.rs              lists of tools that were translated before
 //!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
 //!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
 //!   anthropic/
@@ -32,6 +34,7 @@
 //! header. A body is never parsed into a tree; unknown fields, blocks and events pass as they are.
 
 pub mod anthropic;
+pub mod ask;
 pub mod chat;
 pub mod fault;
 pub mod frame;
@@ -39,6 +42,7 @@ pub mod grammar;
 pub mod heard;
 pub mod ir;
 pub mod loss;
+pub mod memo;
 pub mod meter;
 pub mod names;
 pub mod seal;
@@ -46,6 +50,9 @@ pub mod traits;
 pub mod transcode;
 pub mod translate;
 
+pub use anthropic::capability::asks_for_large_window;
+pub use anthropic::reply::counted;
+pub use ask::{Ask, window};
 pub use heard::{Ending, Heard};
 pub use loss::Loss;
 pub use meter::{Meter, Stop, Usage};
@@ -73,6 +80,16 @@ pub enum Call {
 }
 
 impl Call {
+    /// The word for records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
+            Self::Chat => "chat",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
     /// The dialect that it is asked in.
     pub fn dialect(self) -> Dialect {
         match self {

@@ -3,6 +3,8 @@
 //! The tables are filled by each provider's entry (`upstream/provider`) and read by encoders and decoders. What a model
 //! takes, whoever serves it, is the dialect's `capability`. Nothing here reads or writes anything.
 
+use std::borrow::Cow;
+
 use super::ir::Effort;
 
 /// How a provider's form of its dialect differs. Columns that a dialect has no use for are ignored by it.
@@ -76,6 +78,16 @@ pub struct Traits {
     pub empty_content: bool,
     /// Embeddings are offered.
     pub embeddings: bool,
+}
+
+impl Traits {
+    /// The family whose opaque state a model's answers carry, as seals name it.
+    pub fn family_of(&self, model: &str) -> Cow<'static, str> {
+        let vendor = model.split_once('/').map(|(vendor, _)| vendor).filter(|_| self.family_by_vendor);
+        let Some(vendor) = vendor else { return Cow::Borrowed(self.family) };
+        let plain = vendor.chars().filter(char::is_ascii_alphanumeric);
+        Cow::Owned([self.family, "-"].into_iter().map(str::to_owned).chain(plain.map(String::from)).collect())
+    }
 }
 
 /// The field of the output limit.

@@ -25,6 +25,11 @@ impl Passage {
         unimplemented!()
     }
 
+    /// Whether nothing follows that is part of the answer.
+    pub fn is_over(&self) -> bool {
+        unimplemented!()
+    }
+
     /// Usage, stop reason, model and error so far.
     pub fn meter(&self) -> &Meter {
         unimplemented!()
