@@ -7,14 +7,17 @@ use crate::edge::routes::Surface;
 use crate::edge::{Call, Method};
 use crate::error::{Error, Kind};
 use crate::http::{Fields, Lines, status};
-use crate::wire::{anthropic, fault};
+use crate::wire::Dialect;
+use crate::wire::fault::{self, others};
 
 /// Refuses a request, if nothing of an answer was sent yet.
 /// In a stream whose head is out the refusal is the event that ends it.
 /// Returns the length of its body.
 pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, way: &Way<'_>) -> Result<usize, Gone> {
     if call.is_streaming() {
-        let event = anthropic::fault::event(error, way.id);
+        // Surfaces whose dialects are not spoken yet are never streamed to.
+        let client = if surface == Surface::OpenAi { Dialect::Chat } else { Dialect::Messages };
+        let event = fault::event(client, error, way.id);
         return call.finish(&event).map(|()| event.len());
     }
     if call.is_answered() {
@@ -74,11 +77,11 @@ fn refusal_lines(surface: Surface, error: &Error, id: &str) -> Lines {
 fn body(surface: Surface, error: &Error, id: &str) -> Vec<u8> {
     let status = error.kind.status();
     match surface {
-        Surface::Anthropic => anthropic::fault::body(error, id),
-        Surface::OpenAi => fault::openai(status, &error.message),
-        Surface::Gemini | Surface::Vertex => fault::google(status, &error.message),
-        Surface::Bedrock => fault::bedrock(&error.message),
-        Surface::Own => fault::own(&error.message),
+        Surface::Anthropic => fault::body(Dialect::Messages, error, id),
+        Surface::OpenAi => fault::body(Dialect::Chat, error, id),
+        Surface::Gemini | Surface::Vertex => others::google(status, &error.message),
+        Surface::Bedrock => others::bedrock(&error.message),
+        Surface::Own => others::own(&error.message),
     }
 }
 

@@ -20,10 +20,10 @@ use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
 use crate::upstream::provider::anthropic::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
-use crate::wire::Ending;
-use crate::wire::anthropic::fault::{self, Verdict};
-use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, reply, shape};
+use crate::wire::fault::{self, Verdict};
+use crate::wire::repair::Repair;
+use crate::wire::{Dialect, Ending};
 
 /// What every attempt of one request is made of.
 pub struct Asking<'a> {
@@ -121,7 +121,7 @@ impl<'a> Asking<'a> {
     pub fn was_repaired(candidate: &Candidate<'_>, repair: Repair, cut_thinking: bool) -> bool {
         match repair {
             Repair::CutThinking => cut_thinking,
-            Repair::DropField(_) => candidate.repairs & repair.bit() != 0,
+            Repair::Drop(_) => candidate.repairs & repair.bit() != 0,
         }
     }
 
@@ -233,7 +233,7 @@ impl<'a> Asking<'a> {
         }
         let Some(reply) = Reply::read(&body) else { return Ok(unreadable()) };
         if reply.meter.error.is_some() {
-            let verdict = fault::verdict_inside(&body);
+            let verdict = fault::verdict_inside(Dialect::Messages, &body);
             let detail = verdict.told.kind.to_string();
             return Ok(Outcome::Failed(judged(&verdict, detail, fields, &body, watch.story.id())));
         }
@@ -262,7 +262,7 @@ impl<'a> Asking<'a> {
             Ok((_, fields)) => fields,
             Err(_) => Fields::default(),
         };
-        let mut verdict = fault::verdict(status, after, &body);
+        let mut verdict = fault::verdict(Dialect::Messages, status, after, &body);
         if self.which == Which::CountTokens {
             verdict = verdict.of_counting();
         }
@@ -308,10 +308,12 @@ fn told<T>(came: Result<T, Trouble>, over: Option<Over>) -> Result<Result<T, Fai
 
 /// A judged refusal, with its words if they may reach the client.
 fn judged(verdict: &Verdict, detail: String, fields: Fields, body: &[u8], id: &str) -> Failed {
+    let (client, target) = (Dialect::Messages, Dialect::Messages);
     let said = fault::relayed(&verdict.failure).then(|| {
-        let body = fault::passed_on(verdict, body, id);
+        let body = fault::passed_on(client, target, verdict, body, id);
         let ours = matches!(body, Cow::Owned(_));
-        Said { status: fault::status_told(verdict.failure.status), fields, body: body.into_owned(), ours }
+        let status = fault::status_told(client, &verdict.failure);
+        Said { status, fields, body: body.into_owned(), ours }
     });
     Failed { failure: verdict.failure, detail, repair: verdict.repair, said }
 }
@@ -353,7 +355,7 @@ fn stream(watch: &mut Watch<'_, '_>, answer: Answer, mut patience: Patience) -> 
 /// An error event before any content: it stands for an error answer. `held` is what came before the last read.
 fn fault_in(held: &[u8], stream: Stream, id: &str) -> Failed {
     let body = fault::body_in(&[held, stream.whole()].concat());
-    let verdict = fault::verdict_inside(&body);
+    let verdict = fault::verdict_inside(Dialect::Messages, &body);
     let detail = format!("{} inside the stream", verdict.told.kind);
     let mut answer = stream.into_answer();
     let mut failed = judged(&verdict, detail, std::mem::take(&mut answer.fields), &body, id);

@@ -28,9 +28,9 @@ use crate::govern::{self, Entry};
 use crate::reply;
 use crate::route::{self, Candidate, Next, Plan, Want};
 use crate::runtime::Home;
-use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::{Ask, Call as Which};
 use crate::wire::anthropic::{capability, estimate};
+use crate::wire::repair::Repair;
 
 use answer::Kept;
 pub use attempt::Failed;
@@ -147,7 +147,7 @@ fn ask_one<'a>(
             return Ok(false);
         };
         cut_thinking |= repair == Repair::CutThinking;
-        match plan.repaired(candidate, &failure, repair.remembered(), now) {
+        match plan.repaired(candidate, &failure, repair.bit(), now) {
             Some(again) => candidate = again,
             None => return Ok(false),
         }

@@ -16,7 +16,7 @@ use crate::error::{Class, Error, Kind, Stage};
 use crate::gate::{Gate, Step};
 use crate::limits::TICK;
 use crate::reply;
-use crate::wire::anthropic::fault::PING;
+use crate::wire::{Dialect, fault};
 
 /// Why a wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +198,6 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 
     fn ping(&mut self) -> Result<(), Over> {
-        self.call.piece(PING).map_err(|_| Over::Gone)
+        self.call.piece(fault::keep_alive(Dialect::Messages)).map_err(|_| Over::Gone)
     }
 }
