@@ -7,7 +7,8 @@ use crate::edge::routes::Surface;
 use crate::edge::{Call, Method};
 use crate::error::{Error, Kind};
 use crate::http::{Fields, Lines, status};
-use crate::wire::{Dialect, fault};
+use crate::wire::Dialect;
+use crate::wire::fault::{self, others};
 
 /// Refuses a request, if nothing of an answer was sent yet.
 /// In a stream whose head is out the refusal is the event that ends it.
@@ -79,9 +80,9 @@ fn body(surface: Surface, error: &Error, id: &str) -> Vec<u8> {
     match surface {
         Surface::Anthropic => fault::body(Dialect::Messages, error, id),
         Surface::OpenAi => fault::body(Dialect::Chat, error, id),
-        Surface::Gemini | Surface::Vertex => fault::google(status, &error.message),
-        Surface::Bedrock => fault::bedrock(&error.message),
-        Surface::Own => fault::own(&error.message),
+        Surface::Gemini | Surface::Vertex => others::google(status, &error.message),
+        Surface::Bedrock => others::bedrock(&error.message),
+        Surface::Own => others::own(&error.message),
     }
 }
 

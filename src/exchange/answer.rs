@@ -14,9 +14,8 @@ use crate::reply::{self, Way};
 use crate::route::{Exhausted, Plan};
 use crate::runtime::home;
 use crate::upstream::{Trouble, Upstreams};
-use crate::wire::Ending;
 use crate::wire::anthropic::rename::renamed;
-use crate::wire::{Dialect, fault};
+use crate::wire::{Ending, fault};
 
 /// The words of failed attempts, for when nobody is left; as [`Plan::attempts`].
 #[derive(Default)]

@@ -19,7 +19,7 @@ use crate::upstream::{Answer, Origin, Trouble};
 use crate::wire::fault::{self, Verdict};
 use crate::wire::repair::Repair;
 use crate::wire::transcode::Route;
-use crate::wire::{Call as Which, Dialect, Ending, counted};
+use crate::wire::{Call as Which, Ending, counted};
 
 /// How an attempt ended, as far as the client is not yet told.
 pub enum Outcome {
@@ -90,7 +90,7 @@ impl Asking<'_> {
     pub fn was_repaired(candidate: &Candidate<'_>, repair: Repair, cut_thinking: bool) -> bool {
         match repair {
             Repair::CutThinking => cut_thinking,
-            Repair::DropField(_) => candidate.repairs & repair.bit() != 0,
+            Repair::Drop(_) => candidate.repairs & repair.bit() != 0,
         }
     }
 
@@ -240,7 +240,8 @@ fn judged(route: &Route, verdict: &Verdict, detail: String, fields: Fields, body
     let said = fault::relayed(&verdict.failure).then(|| {
         let body = fault::passed_on(route.client, route.target, verdict, body, id);
         let ours = matches!(body, Cow::Owned(_));
-        Said { status: fault::status_told(verdict.failure.status), fields, body: body.into_owned(), ours }
+        let status = fault::status_told(route.client, &verdict.failure);
+        Said { status, fields, body: body.into_owned(), ours }
     });
     Failed { failure: verdict.failure, detail, repair: verdict.repair, said }
 }

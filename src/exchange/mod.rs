@@ -149,7 +149,7 @@ fn ask_one<'a>(
             return Ok(false);
         };
         cut_thinking |= repair == Repair::CutThinking;
-        match plan.repaired(candidate, &failure, repair.remembered(), now) {
+        match plan.repaired(candidate, &failure, repair.bit(), now) {
             Some(again) => candidate = again,
             None => return Ok(false),
         }

@@ -184,7 +184,7 @@ impl<'a> Plan<'a> {
             }
             (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
             (_, Class::Overflow) => self.only_larger_than(slot, failure.length),
-            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop) => {
+            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop | Class::Unable) => {
                 self.set(slot, State::Hopeless);
             }
             (None, _) => self.set(slot, State::Failed),

@@ -373,6 +373,7 @@ pub fn failure(answer: &str) -> Option<Failure> {
         "408" | "409" => (Class::Conflict, what.parse().unwrap_or(409)),
         "429" => (Class::RateLimit, 429),
         "508" => (Class::Loop, 508),
+        "unable" => (Class::Unable, 0),
         "empty" => (Class::Unreadable, 200),
         "503" | "529" => (Class::Overloaded, what.parse().unwrap_or(529)),
         "500" | "502" | "504" => (Class::Server, what.parse().unwrap_or(500)),

@@ -490,6 +490,16 @@ mod failover {
     }
 
     #[test]
+    fn a_format_that_cannot_carry_the_request_rests_nobody_and_the_next_one_is_asked() {
+        let mut one = house("a");
+        one.is("a", "unable").ask("x", "a:unable | asked").is("a", "ok").ask("x", "a:ok");
+        house("a keys=k:9,l:1").is("a", "unable").ask("x", "a#k:unable | asked");
+        let mut two = house("a; b standby");
+        two.is("a", "unable").ask("x", "a:unable, b:ok").ask("x", "a:unable, b:ok");
+        two.is("b", "unable").ask("x", "a:unable, b:unable | asked");
+    }
+
+    #[test]
     fn a_loop_rests_nobody_and_is_not_walked_twice() {
         let mut one = house("a");
         one.is("a", "508").ask("x", "a:508 | asked").is("a", "ok").ask("x", "a:ok");

@@ -15,11 +15,13 @@
 //!   memo.rs              lists of tools that were translated before
 //!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
 //!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
+//!   repair.rs            what mends a request that a model refused
+//!   fault/               what an upstream's error means in any dialect; what a client of each is told
 //!   anthropic/
 //!     request.rs         Ask: what the gateway needs of a Messages or count_tokens body
 //!     capability.rs      table: what each family of models takes
 //!     shape.rs           edits that make a request fit the model that it goes to
-//!     repair.rs          what can be taken out of a request that a model refused
+//!     repair.rs          the fields that can be left out of a request that a model refused
 //!     drops.rs           fields and betas that are left out, in pairs; the beta header
 //!     thinking.rs        the form of `thinking` that a model takes
 //!     history.rs         cuts and changes inside `messages`
@@ -27,7 +29,7 @@
 //!     stream.rs          one streamed answer: content, usage, end, errors
 //!     reply.rs           one whole answer
 //!     usage.rs           the `usage` object
-//!     fault.rs           what an upstream's error means; error bodies and events of our own
+//!     fault.rs           which field an error refuses; error bodies and events of our own
 //! ```
 //!
 //! Values in, values out: no I/O, no clock, no log, no lock, no configuration. Knows no provider's name, URL or
@@ -45,6 +47,7 @@ pub mod loss;
 pub mod memo;
 pub mod meter;
 pub mod names;
+pub mod repair;
 pub mod seal;
 pub mod traits;
 pub mod transcode;

@@ -3,9 +3,9 @@
 //! The body passes as it is but for the model's name; nothing is checked beyond "an object with a `type`", which tells
 //! an answer of the dialect from a stranger's JSON.
 
-use super::fault;
 use super::usage::Counts;
 use crate::json::{self, Edits, Span, Spliced, text};
+use crate::wire::fault;
 use crate::wire::ir::Event;
 use crate::wire::traits::Traits;
 use crate::wire::transcode::{Frame, Sink};

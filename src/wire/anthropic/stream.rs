@@ -13,10 +13,10 @@
 pub mod read;
 pub mod write;
 
-use super::fault;
 use super::request::member_of;
 use super::usage::Counts;
 use crate::json::{self, Span, text};
+use crate::wire::fault;
 use crate::wire::frame::{Event, Sse};
 use crate::wire::{Ending, Heard, Meter, Stop};
 
@@ -245,7 +245,7 @@ const LONGEST: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Class;
+    use crate::error::{Class, Failure};
 
     fn event(data: &str) -> String {
         format!("data: {data}\n\n")
