@@ -18,12 +18,13 @@ use crate::http::Fields;
 use crate::limits::{MAX_ERROR_BODY, MAX_REPLY};
 use crate::relay::{Came, Stream, collect};
 use crate::route::Candidate;
-use crate::upstream::provider::anthropic::{self as provider, Parts};
+use crate::upstream::provider::entry::entry;
+use crate::upstream::provider::head::{self as provider, Parts};
 use crate::upstream::{Answer, Origin, Request, Trouble, Upstreams};
-use crate::wire::Ending;
 use crate::wire::anthropic::fault::{self, Verdict};
 use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::{Ask, Call as Which, Reply, Target, reply, shape};
+use crate::wire::{Call, Ending};
 
 /// What every attempt of one request is made of.
 pub struct Asking<'a> {
@@ -177,16 +178,19 @@ impl<'a> Asking<'a> {
         let as_sent = shaped.betas.as_deref() == self.betas.as_deref();
         let head = provider::head(&Parts {
             call: match self.which {
-                Which::Messages => provider::Call::Messages,
-                Which::CountTokens => provider::Call::CountTokens,
+                Which::Messages => Call::Messages,
+                Which::CountTokens => Call::CountTokens,
             },
+            entry: entry(provider.kind),
             base_path: &origin.base.path,
-            query: self.head.query(),
             host: &origin.host_field,
             key: candidate.credential.map(|c| c.secret.expose()),
-            bearer: provider.kind == Type::AnthropicCompatible,
+            same: true,
+            stream: self.ask.stream,
+            query: self.head.query(),
             client: &self.head.fields,
             betas: if as_sent { None } else { Some(shaped.betas.as_deref().unwrap_or("")) },
+            session: None,
             extra: &provider.headers,
             faults: provider.kind == Type::Mock,
             via: provider.foreign_base.then_some(self.via),

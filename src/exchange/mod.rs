@@ -28,6 +28,7 @@ use crate::govern::{self, Entry};
 use crate::reply;
 use crate::route::{self, Candidate, Next, Plan, Want};
 use crate::runtime::Home;
+use crate::upstream::provider;
 use crate::wire::anthropic::repair::Repair;
 use crate::wire::anthropic::{Ask, Call as Which};
 use crate::wire::anthropic::{capability, estimate};
@@ -196,6 +197,9 @@ fn want<'a>(
         // What is too long to be answered may still be counted.
         context_needed: if which == Which::Messages { estimate::fewest_tokens(ask) } else { None },
         window: capability::window,
+        embeddings: false,
+        images: false,
+        traits: provider::entry::traits,
     }
 }
 

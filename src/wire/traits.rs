@@ -3,7 +3,7 @@
 //! The tables are filled by each provider's entry (`upstream/provider`) and read by encoders and decoders. What a model
 //! takes, whoever serves it, is the dialect's `capability`. Nothing here reads or writes anything.
 
-use super::ir::Effort;
+pub use super::ir::Effort;
 
 /// How a provider's form of its dialect differs. Columns that a dialect has no use for are ignored by it.
 #[derive(Clone, Copy, Debug)]
