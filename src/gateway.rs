@@ -272,7 +272,7 @@ impl Gateway {
             Endpoint::Embeddings => exchange(self, call, surface, Which::Embeddings),
             Endpoint::Hello => drop(reply::hello(call)),
             Endpoint::Healthz => {
-                drop(reply::json(call, surface, 200, &self.request_id(), r#"{"status":"ok"}"#))
+                reply::json(call, surface, 200, &self.request_id(), r#"{"status":"ok"}"#).ok();
             }
             Endpoint::Readyz => self.readyz(call),
             Endpoint::Models | Endpoint::Model(_) => self.models(call, surface, endpoint)?,

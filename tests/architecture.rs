@@ -64,7 +64,7 @@ const RULES: &[Rule] = &[
     Rule {
         why: "a provider does not look inside messages: URL, headers, the splices and the traits of its table",
         within: &["upstream::provider"], except: &[],
-        forbid: &["crate::wire", "crate::json::peek", "serde_json::Value"], allow: &["crate::wire::traits"],
+        forbid: &["crate::wire", "crate::json::peek", "serde_json::Value"], allow: &["crate::wire::traits", "crate::wire::Call", "crate::wire::Dialect"],
     },
     Rule {
         why: "the upstream path does not know callers, budgets, prices, or who asks it",

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use super::attempt::{Failed, Said, Stop, told};
 use super::watch::{Patience, Watch};
-use crate::config::snapshot::Provider;
+use crate::config::snapshot::{Kind as Type, Provider};
 use crate::edge::Head;
 use crate::error::{Class, Error, Failure, Kind, Stage};
 use crate::gateway::Gateway;
 use crate::http::Fields;
 use crate::route::Candidate;
 use crate::runtime::Locals;
-use crate::upstream::provider::{self, Entry, Parts};
+use crate::upstream::provider::entry::{Entry, entry};
+use crate::upstream::provider::head::{self, Parts};
 use crate::upstream::{Answer, Origin, Request, Upstreams};
 use crate::wire::memo::Memo;
 use crate::wire::names::Names;
@@ -72,7 +73,7 @@ impl<'a> Asking<'a> {
         cut_thinking: bool,
     ) -> Result<Result<Prepared<'p>, Failed>, Stop> {
         let provider = candidate.provider;
-        let entry = provider::entry(provider.kind);
+        let entry = entry(provider.kind);
         let target = Target {
             model: candidate.model,
             traits: &entry.traits,
@@ -99,7 +100,7 @@ impl<'a> Asking<'a> {
 
     /// How the answer of `candidate` gets to the client.
     pub fn route(&self, watch: &Watch<'_, '_>, candidate: &Candidate<'_>, names: Arc<Names>) -> Route {
-        let Entry { dialect, traits, .. } = provider::entry(candidate.provider.kind);
+        let Entry { dialect, traits, .. } = entry(candidate.provider.kind);
         Route {
             client: self.which.dialect(),
             target: *dialect,
@@ -146,6 +147,41 @@ impl<'a> Asking<'a> {
             &mut on_tick,
         );
         told(sent, over)
+    }
+
+    /// The client's betas and those of the configuration, where the provider has such a header.
+    pub fn betas_with(&self, provider: &'a Provider) -> Option<Cow<'_, str>> {
+        head::with_configured(self.betas.as_deref(), &provider.headers)
+    }
+
+    fn head(
+        &self,
+        candidate: &Candidate<'_>,
+        origin: &Origin,
+        prepared: &Prepared<'_>,
+        length: usize,
+    ) -> Vec<u8> {
+        let provider = candidate.provider;
+        let entry = entry(provider.kind);
+        let same = entry.dialect == self.which.dialect();
+        let as_sent = same && prepared.betas.as_deref() == self.betas.as_deref();
+        head::head(&Parts {
+            call: if same { self.which } else { Which::answer_in(entry.dialect) },
+            entry,
+            base_path: &origin.base.path,
+            host: &origin.host_field,
+            key: candidate.credential.map(|c| c.secret.expose()),
+            same,
+            stream: self.ask.stream(),
+            query: self.head.query(),
+            client: &self.head.fields,
+            betas: if as_sent { None } else { Some(prepared.betas.as_deref().unwrap_or("")) },
+            session: self.session,
+            extra: &provider.headers,
+            faults: provider.kind == Type::Mock,
+            via: provider.foreign_base.then_some(self.via),
+            length,
+        })
     }
 
     fn unfit(&self, error: &Error, id: &str) -> Failed {

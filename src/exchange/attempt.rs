@@ -70,6 +70,7 @@ pub enum Stop {
 }
 
 impl Failed {
+    /// Without words for the client.
     pub fn silent(failure: Failure, detail: impl Into<String>) -> Self {
         Self { failure, detail: detail.into(), repair: None, said: None }
     }

@@ -29,6 +29,7 @@ use crate::govern::{self, Entry};
 use crate::reply;
 use crate::route::{self, Candidate, Next, Plan, Want};
 use crate::runtime::Home;
+use crate::upstream::provider;
 use crate::wire::repair::Repair;
 use crate::wire::{self, Ask, Call as Which};
 
@@ -79,7 +80,8 @@ fn serve(
     story.asked(ask.model(), ask.stream(), session.as_deref(), body.len());
     let entry = govern::enter(&running.snapshot, &caller, surface, Some(ask.model()))?;
     let cache_ttl = || if ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES };
-    let want = want(&head, &ask, surface, which, session.as_deref(), &cache_ttl);
+    let images = || ask.shows_images();
+    let want = want(&head, &ask, surface, which, session.as_deref(), &cache_ttl, &images);
     let mut plan = plan(gateway, running, call.home(), &entry, &want, now)?;
     let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named, session.as_deref());
     let gate = ask.stream().then(|| Gate::new(running.snapshot.retry.ping_after));
@@ -188,6 +190,7 @@ fn want<'a>(
     which: Which,
     session: Option<&str>,
     cache_ttl: &'a dyn Fn() -> Duration,
+    images: &'a dyn Fn() -> bool,
 ) -> Want<'a> {
     Want {
         model: ask.model(),
@@ -199,6 +202,9 @@ fn want<'a>(
         // What is too long to be answered may still be counted.
         context_needed: if which == Which::CountTokens { None } else { ask.fewest_tokens() },
         window: wire::window,
+        embeddings: which == Which::Embeddings,
+        images,
+        traits: provider::entry::traits,
     }
 }
 

@@ -99,6 +99,15 @@ impl<'b> Ask<'b> {
         }
     }
 
+    /// Whether it holds an image; a text that quotes one does not count, since its quotes are escaped.
+    pub fn shows_images(&self) -> bool {
+        let mark: &[u8] = match self {
+            Self::Messages(_) => b"\"image\"",
+            Self::Chat(_) => b"\"image_url\"",
+        };
+        memchr::memmem::find(self.body(), mark).is_some()
+    }
+
     /// The fewest tokens that it can have, where that could exceed a window.
     pub fn fewest_tokens(&self) -> Option<u64> {
         match self {

@@ -83,6 +83,14 @@ pub enum Call {
 }
 
 impl Call {
+    /// The call that asks for an answer in a dialect.
+    pub fn answer_in(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Messages => Self::Messages,
+            Dialect::Chat => Self::Chat,
+        }
+    }
+
     /// The word for records.
     pub fn word(self) -> &'static str {
         match self {

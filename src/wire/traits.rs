@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::ir::Effort;
+pub use super::ir::Effort;
 
 /// How a provider's form of its dialect differs. Columns that a dialect has no use for are ignored by it.
 #[derive(Clone, Copy, Debug)]
