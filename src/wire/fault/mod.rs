@@ -87,7 +87,8 @@ fn inside(data: &[u8], target: Option<Dialect>) -> (Told, Option<Repair>) {
     let said = Said::read(data);
     let wording = Wording::of(&said);
     let coded = || said.code.parse().ok().filter(|code| (400..600).contains(code));
-    let (status, (class, repair)) = match kind_of(&said).or_else(coded) {
+    let failed_midway = || MIDWAY.contains(&said.code.as_ref()).then_some(500);
+    let (status, (class, repair)) = match kind_of(&said).or_else(failed_midway).or_else(coded) {
         Some(status) => (status, judge(status, &wording, target)),
         None if REQUESTS.iter().any(|kind| said.kind.eq_ignore_ascii_case(kind)) => {
             (400, judge(400, &wording, target))
@@ -339,6 +340,10 @@ const WAITS: [&str; 4] = ["\"retryDelay\"", "try again in ", "retry in ", "retry
 /// `"1h59m59.999999999s"` behind a colon and blanks.
 const LONGEST_WAIT: usize = 40;
 
+/// Codes of what went wrong while the model was writing, though they call the request wrong: Groq's model wrote a call
+/// that fits no tool. Asked again, it may do better, or another one.
+const MIDWAY: &[&str] = &["tool_use_failed"];
+
 /// Kinds of a request that is wrong, which say nothing more.
 const REQUESTS: &[&str] =
     &["invalid_request_error", "BadRequestError", "INVALID_ARGUMENT", "FAILED_PRECONDITION"];
@@ -361,8 +366,6 @@ const STATUSES: &[(&str, u16)] = &[
     ("context_length_exceeded", 400),
     ("service_unavailable", 503),
     ("engine_overloaded_error", 503),
-    // Groq's model wrote a call that fits no tool: asked again, or another one, it may do better.
-    ("tool_use_failed", 500),
     ("RESOURCE_EXHAUSTED", 429),
     ("UNAUTHENTICATED", 401),
     ("PERMISSION_DENIED", 403),
@@ -465,7 +468,7 @@ mod tests {
             (404, r#"{"error": {"code": "model_not_found", "message": "The model `non-existent` does not exist or you do not have access to it.", "type": "invalid_request_error"}}"#.into(), Class::Model),
             (404, r#"{"id":"2","message":"model 'command-does-not-exist' not found, make sure the correct model ID was used and that you have access to the model."}"#.into(), Class::Model),
             (429, r#"{"error": {"code": 429, "message": "Provider returned error", "metadata": {"provider_name": "Google", "raw": "google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please retry shortly"}}, "user_id": "u"}"#.into(), Class::RateLimit),
-            (400, r#"{"error": {"code": "tool_use_failed", "failed_generation": "{}", "message": "Tool call validation failed: tool call validation failed: parameters for tool get_something_by_name did not match schema: errors: [missing properties: 'name', additionalProperties 'foo' not allowed]", "type": "invalid_request_error"}}"#.into(), Class::Server),
+            (400, r#"{"error": {"code": "tool_use_failed", "failed_generation": "{}", "message": "Tool call validation failed: tool call validation failed: parameters for tool get_something_by_name did not match schema: errors: [missing properties: 'name', additionalProperties 'foo' not allowed]", "type": "invalid_request_error"}}"#.into(), Class::Client),
             (400, r#"{"error":{"message":"prompt too long; exceeded max context length by 1119046 tokens (ref: 9)","type":"invalid_request_error","param":null,"code":null}}"#.into(), Class::Overflow),
             (400, r#"{"error":{"code":"invalid_request_error","message":"Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, expected `text` at line 1 column 391","param":null,"type":"invalid_request_error"}}"#.into(), Class::Client),
             (400, r#"{"error":{"message":"No tool output found for tool call call-a.","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#.into(), Class::Client),
