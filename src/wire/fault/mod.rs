@@ -14,13 +14,11 @@
 mod length;
 pub mod others;
 mod said;
+mod wait;
 mod wording;
 
 use std::borrow::Cow;
 use std::time::Duration;
-
-use jiff::fmt::rfc2822;
-use memchr::memmem;
 
 use super::repair::{Field, Repair};
 use super::{Dialect, anthropic, chat};
@@ -29,6 +27,7 @@ use crate::json::{Span, member_of};
 use crate::wire::frame::Sse;
 use crate::wire::meter::Told;
 use said::Said;
+pub use wait::retry_after;
 pub use wording::Wording;
 
 // ---- What it means ----
@@ -72,7 +71,7 @@ pub fn verdict(target: Dialect, status: u16, retry_after: Option<Duration>, body
     let wording = Wording::of(&said);
     let (class, repair) = judge(packed.unwrap_or(status), &wording, Some(target));
     let endpoint = matches!(status, 404 | 405 | 501) && !wording.model();
-    let retry_after = retry_after.or_else(|| if class == Class::RateLimit { wait_told(body) } else { None });
+    let retry_after = retry_after.or_else(|| if class == Class::RateLimit { wait::told(body) } else { None });
     let failure = Failure { class, status, retry_after, length: length(class, &wording) };
     Verdict { failure, repair, endpoint, told: words(failure, &said) }
 }
@@ -92,7 +91,8 @@ fn inside(data: &[u8], target: Option<Dialect>) -> (Told, Option<Repair>) {
     let said = Said::read(data);
     let wording = Wording::of(&said);
     let coded = || said.code.parse().ok().filter(|code| (400..600).contains(code));
-    let (status, (class, repair)) = match kind_of(&said).or_else(coded) {
+    let failed_midway = || MIDWAY.contains(&said.code.as_ref()).then_some(500);
+    let (status, (class, repair)) = match kind_of(&said).or_else(failed_midway).or_else(coded) {
         Some(status) => (status, judge(status, &wording, target)),
         None if REQUESTS.iter().any(|kind| said.kind.eq_ignore_ascii_case(kind)) => {
             (400, judge(400, &wording, target))
@@ -283,66 +283,9 @@ pub fn keep_alive(client: Dialect) -> &'static [u8] {
     }
 }
 
-// ---- When to come back ----
-
-/// When an answer says to come back: `retry-after-ms`, else `retry-after` in seconds (also with a fraction) or as a
-/// date (RFC 9110 section 10.2.3); a date that is over is now. `get` gives the value of a header, `now_unix` is the
-/// time in seconds. Nonsense is `None`.
-pub fn retry_after<'h>(get: impl Fn(&str) -> Option<&'h str>, now_unix: i64) -> Option<Duration> {
-    let number = |name| get(name).and_then(|value| value.trim().parse::<f64>().ok());
-    if let Some(wait) = number("retry-after-ms").and_then(|ms| seconds(ms / 1000.0)) {
-        return Some(wait);
-    }
-    if let Some(wait) = number("retry-after").and_then(seconds) {
-        return Some(wait);
-    }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(get("retry-after")?.trim()).ok()?;
-    Some(Duration::from_secs(u64::try_from(date.as_second().saturating_sub(now_unix)).unwrap_or(0)))
-}
-
-/// `None` for what no duration can be: below zero, infinite, not a number.
-fn seconds(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number).ok()
-}
-
-/// The wait that a body names: Google's `"retryDelay": "34.4s"`, or `try again in 1m2.5s` in a message.
-fn wait_told(body: &[u8]) -> Option<Duration> {
-    WAITS.iter().find_map(|front| {
-        let at = memmem::find(body, front.as_bytes())? + front.len();
-        let rest = &body[at..body.len().min(at + LONGEST_WAIT)];
-        let rest = rest.trim_ascii_start().strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
-        duration(rest.strip_prefix(b"\"").unwrap_or(rest))
-    })
-}
-
-/// `1h2m3.5s`, `812ms`, `20 seconds`.
-fn duration(mut rest: &[u8]) -> Option<Duration> {
-    let mut total = None;
-    loop {
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-        let Some(number) =
-            std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse::<f64>().ok())
-        else {
-            return seconds(total?);
-        };
-        rest = rest[digits..].trim_ascii_start();
-        let letters = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-        let unit = match &rest[..letters] {
-            b"ms" | b"milliseconds" => 0.001,
-            [b's', ..] => 1.0,
-            [b'm', ..] => 60.0,
-            [b'h', ..] => 3600.0,
-            _ => return None,
-        };
-        total = Some(total.unwrap_or(0.0) + number * unit);
-        rest = &rest[letters..];
-    }
-}
-
-const WAITS: [&str; 4] = ["\"retryDelay\"", "try again in ", "retry in ", "retry after "];
-
-/// `"1h59m59.999999999s"` behind a colon and blanks.
-const LONGEST_WAIT: usize = 40;
+/// Codes of what went wrong while the model was writing, though they call the request wrong: Groq's model wrote a call
+/// that fits no tool. Asked again, it may do better, or another one.
+const MIDWAY: &[&str] = &["tool_use_failed"];
 
 /// Kinds of a request that is wrong, which say nothing more.
 const REQUESTS: &[&str] =
@@ -366,8 +309,6 @@ const STATUSES: &[(&str, u16)] = &[
     ("context_length_exceeded", 400),
     ("service_unavailable", 503),
     ("engine_overloaded_error", 503),
-    // Groq's model wrote a call that fits no tool: asked again, or another one, it may do better.
-    ("tool_use_failed", 500),
     ("RESOURCE_EXHAUSTED", 429),
     ("UNAUTHENTICATED", 401),
     ("PERMISSION_DENIED", 403),
@@ -470,7 +411,7 @@ mod tests {
             (404, r#"{"error": {"code": "model_not_found", "message": "The model `non-existent` does not exist or you do not have access to it.", "type": "invalid_request_error"}}"#.into(), Class::Model),
             (404, r#"{"id":"2","message":"model 'command-does-not-exist' not found, make sure the correct model ID was used and that you have access to the model."}"#.into(), Class::Model),
             (429, r#"{"error": {"code": 429, "message": "Provider returned error", "metadata": {"provider_name": "Google", "raw": "google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please retry shortly"}}, "user_id": "u"}"#.into(), Class::RateLimit),
-            (400, r#"{"error": {"code": "tool_use_failed", "failed_generation": "{}", "message": "Tool call validation failed: tool call validation failed: parameters for tool get_something_by_name did not match schema: errors: [missing properties: 'name', additionalProperties 'foo' not allowed]", "type": "invalid_request_error"}}"#.into(), Class::Server),
+            (400, r#"{"error": {"code": "tool_use_failed", "failed_generation": "{}", "message": "Tool call validation failed: tool call validation failed: parameters for tool get_something_by_name did not match schema: errors: [missing properties: 'name', additionalProperties 'foo' not allowed]", "type": "invalid_request_error"}}"#.into(), Class::Client),
             (400, r#"{"error":{"message":"prompt too long; exceeded max context length by 1119046 tokens (ref: 9)","type":"invalid_request_error","param":null,"code":null}}"#.into(), Class::Overflow),
             (400, r#"{"error":{"code":"invalid_request_error","message":"Failed to deserialize the JSON body into the target type: messages[0]: unknown variant `image_url`, expected `text` at line 1 column 391","param":null,"type":"invalid_request_error"}}"#.into(), Class::Client),
             (400, r#"{"error":{"message":"No tool output found for tool call call-a.","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#.into(), Class::Client),
@@ -898,6 +839,8 @@ mod tests {
             r#"{"error":{"message":"Unsupported value: 'x'","param":"messages[0].content[1].type","code":"unsupported_value"}}"#,
             r#"{"error":{"message":"role 'user' is not allowed after role 'tool'"}}"#,
             r#"{"detail":[{"type":"extra_forbidden","loc":["body","tools",0,"function","parameters","strict"],"msg":"Extra inputs are not permitted"}]}"#,
+            // Cutting thinking would not bring back what is missing.
+            r#"{"error":{"code":400,"message":"Function call is missing a thought_signature in functionCall parts.","status":"INVALID_ARGUMENT"}}"#,
             r#"{"error":{"message":"Error while downloading https://x.","type":"invalid_request_error","param":null,"code":"invalid_image_url"}}"#,
         ] {
             for status in [400, 422] {
@@ -913,7 +856,6 @@ mod tests {
             "The `reasoning_content` in the thinking mode must be passed back to the API.",
             "The reasoning_content in the thinking mode must be passed back to the API.",
             "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
-            "Function call is missing a thought_signature in functionCall parts.",
             "The encrypted content gAAA could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
             "Invalid `signature` in `thinking` block",
         ] {
@@ -1058,53 +1000,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_wait_is_read_from_headers_in_every_form() {
-        // 2026-11-25 12:00:00 UTC
-        let now = 1_795_608_000;
-        let ms = Duration::from_millis;
-        for (millis, after, wait) in [
-            (None, None, None),
-            (None, Some("17"), Some(ms(17_000))),
-            (None, Some(" 1.5 "), Some(ms(1500))),
-            (None, Some("0"), Some(ms(0))),
-            (Some("812"), Some("1"), Some(ms(812))),
-            (Some("soon"), Some("1"), Some(ms(1000))),
-            (None, Some("-1"), None),
-            (None, Some("nan"), None),
-            (None, Some("inf"), None),
-            (None, Some("1e300"), None),
-            (None, Some(""), None),
-            (None, Some("later"), None),
-            (None, Some("Wed, 25 Nov 2026 12:00:30 GMT"), Some(ms(30_000))),
-            (None, Some("Wed, 25 Nov 2026 11:00:30 GMT"), Some(ms(0))),
-            (None, Some("Wed, 45 Nov 2026 11:00:30 GMT"), None),
-        ] {
-            let get = |name: &str| match name {
-                "retry-after-ms" => millis,
-                "retry-after" => after,
-                _ => None,
-            };
-            assert_eq!(retry_after(get, now), wait, "{millis:?} {after:?}");
-        }
-    }
-
-    #[test]
-    fn a_wait_is_read_from_the_body_where_the_headers_are_silent() {
-        let wait =
-            |after, body: &str| verdict(Dialect::Chat, 429, after, body.as_bytes()).failure.retry_after;
-        let ms = Duration::from_millis;
-        let google =
-            r#"{"error":{"code":429,"message":"Please retry in 48.9s.","details":[{"retryDelay": "48s"}]}}"#;
-        assert_eq!(wait(None, google), Some(ms(48_000)));
-        assert_eq!(wait(Some(ms(5)), google), Some(ms(5)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 812ms."}}"#), Some(ms(812)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 6m0s."}}"#), Some(ms(360_000)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 20 seconds"}}"#), Some(ms(20_000)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in a while"}}"#), None);
-        assert_eq!(wait(None, r#"{"error":{"message":"try again in 5 weeks"}}"#), None);
-        assert_eq!(wait(None, ""), None);
     }
 }

@@ -266,8 +266,6 @@ const SIGNATURE: &[&str] = &[
     "in the thinking mode must be passed back",
     "reasoning_content is missing",
     "missing `reasoning_content`",
-    "missing a thought_signature",
-    "missing a `thought_signature`",
     "encrypted content could not be",
     "corrupted thought signature",
     "thought signature is not valid",
