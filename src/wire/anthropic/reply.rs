@@ -119,6 +119,7 @@ mod tests {
             reasoning: 9,
             web_searches: 2,
             web_fetches: 1,
+            cost_nano: None,
         };
         assert_eq!(reply.meter.usage, usage);
         assert_eq!((reply.meter.stop.clone(), reply.meter.counted), (Some(Stop::EndTurn), true));

@@ -37,6 +37,8 @@ pub struct Event<'a> {
     pub data_at: Option<u64>,
     /// Too long to be kept: `name` and `data` are empty.
     pub unread: bool,
+    /// Where the event begins and ends in the whole stream, its blank line included.
+    pub range: (u64, u64),
 }
 
 /// Where the reader stands in a stream.
@@ -112,7 +114,8 @@ impl Sse {
             let blank = step == 0 && !self.in_line;
             let next = self.line_end(bytes, end);
             if blank {
-                self.finish(&bytes[from..next], &lines, &mut each);
+                let range = (self.began, self.passed + next as u64);
+                self.finish(&bytes[from..next], range, &lines, &mut each);
                 self.began = self.passed + next as u64;
                 lines = Lines::default();
                 from = next;
@@ -150,17 +153,17 @@ impl Sse {
     }
 
     /// An event is whole: `block` are its bytes in this push, `lines` their reading.
-    fn finish(&mut self, block: &[u8], lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
+    fn finish(&mut self, block: &[u8], range: (u64, u64), lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
         if self.unread || self.carry.len() + block.len() > self.longest {
             self.unread = false;
             self.carry = Vec::new();
-            each(Event { name: b"", data: b"", data_at: None, unread: true });
+            each(Event { name: b"", data: b"", data_at: None, unread: true, range });
         } else if self.carry.is_empty() {
-            self.show(block, lines, each);
+            self.show(block, range, lines, each);
         } else {
             let mut carry = mem::take(&mut self.carry);
             carry.extend_from_slice(block);
-            self.show(&carry, &Lines::of(&carry), each);
+            self.show(&carry, range, &Lines::of(&carry), each);
             if carry.capacity() <= KEPT_CARRY {
                 carry.clear();
                 self.carry = carry;
@@ -168,19 +171,19 @@ impl Sse {
         }
     }
 
-    fn show(&mut self, block: &[u8], lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
+    fn show(&mut self, block: &[u8], range: (u64, u64), lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
         let name = lines.name.map_or(&b""[..], |name| name.of(block));
         let Some(data) = lines.data else { return };
         if lines.many {
             self.joined.clear();
             join(block, &mut self.joined);
-            each(Event { name, data: &self.joined, data_at: None, unread: false });
+            each(Event { name, data: &self.joined, data_at: None, unread: false, range });
             if self.joined.capacity() > KEPT_CARRY {
                 self.joined = Vec::new();
             }
         } else {
             let data_at = Some(self.began + data.start as u64);
-            each(Event { name, data: data.of(block), data_at, unread: false });
+            each(Event { name, data: data.of(block), data_at, unread: false, range });
         }
     }
 
