@@ -132,7 +132,9 @@ const UNKNOWN_DATE: &str = "1970-01-01T00:00:00Z";
 
 #[cfg(test)]
 mod tests {
-    use super::{Offered, one, page};
+    use super::{Offered, offered, one, page};
+    use crate::auth::Keys;
+    use crate::config::{env::Given, from_text};
 
     fn list() -> Vec<Offered> {
         ["a", "b", "c"].map(|id| Offered { id: id.to_owned(), owner: "p".to_owned() }).to_vec()
@@ -160,6 +162,21 @@ mod tests {
             assert_eq!(ids(&body), (expected.to_owned(), more), "{query}");
         }
         assert!(page(&list(), "limit=0", true).is_err());
+    }
+
+    #[test]
+    fn named_models_are_offered_as_pins_too_and_no_claude_by_chat() {
+        let text = r#"
+accounts: [{ id: a, providers: [
+  { id: chat, type: groq, api_key: x },
+  { id: one, type: openai, api_key: x, model: gpt-4o },
+  { id: map, type: gemini, api_key: x, models: { small: gemini-f, "gemini-*": "*", "*": gemini-p } }] }]
+aliases: { best: one/gpt-5 }
+"#;
+        let snapshot = from_text("test", text, &Given::new()).unwrap();
+        let list = offered(&snapshot, &Keys::new(&snapshot).everyone());
+        let ids: Vec<&str> = list.iter().map(|model| model.id.as_str()).collect();
+        assert_eq!(ids, ["best", "gpt-4o", "small", "one/gpt-4o", "map/gemini-f", "map/gemini-p"]);
     }
 
     #[test]

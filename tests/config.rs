@@ -525,18 +525,22 @@ fn relative_files_are_seen_from_the_configurations_folder() {
 
 #[test]
 fn online_tells_for_each_provider_whether_it_answers() {
-    let (taken, refusing) = (models_server(200), models_server(401));
+    let [taken, refusing] = [200, 401].map(|status| models_server(status, "/v1/models", "x-api-key: "));
+    let chat = models_server(200, "/v1beta/openai/models", "authorization: bearer ");
     let dir = Folder::new("online");
     let provider = |id: &str, address: std::net::SocketAddr| {
         format!("{{ id: {id}, type: anthropic_compatible, base_url: \"http://{address}\", api_key: {KEY} }}")
     };
     let with = |list: &str| format!("accounts: [{{ id: a, providers: [{{ id: m, type: mock }}, {list}] }}]");
-    dir.write("here/pointsman.yaml", &with(&provider("good", taken)));
+    let chat = format!("{{ id: chat, type: gemini, base_url: \"http://{chat}\", api_key: {KEY} }}");
+    dir.write("here/pointsman.yaml", &with(&format!("{}, {chat}", provider("good", taken))));
     let fine = dir.check(&["--online"], &[]);
     let text = said(&fine);
     assert_eq!(fine.status.code(), Some(0), "{text}");
     assert!(
-        text.contains("  a/m: ok, inside this process\n") && text.contains("  a/good: ok, 200 in "),
+        text.contains("  a/m: ok, inside this process\n")
+            && text.contains("  a/good: ok, 200 in ")
+            && text.contains("  a/chat: ok, 200 in "),
         "{text}"
     );
     // A port that was just given back: nobody listens.
@@ -556,7 +560,7 @@ fn online_tells_for_each_provider_whether_it_answers() {
 const KEY: &str = "sk-the-key-of-the-test";
 
 /// Answers one request for models, and demands the key in it.
-fn models_server(status: u16) -> std::net::SocketAddr {
+fn models_server(status: u16, path: &'static str, field: &'static str) -> std::net::SocketAddr {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -569,8 +573,8 @@ fn models_server(status: u16) -> std::net::SocketAddr {
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let asked = head.starts_with("get /v1/models http/1.1\r\n")
-            && head.contains(&format!("x-api-key: {KEY}\r\n"));
+        let asked = head.starts_with(&format!("get {path} http/1.1\r\n"))
+            && head.contains(&format!("{field}{KEY}\r\n"));
         let status = if asked { status } else { 500 };
         let body = "{\"data\":[]}";
         let length = body.len();

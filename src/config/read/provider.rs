@@ -50,29 +50,16 @@ impl Reader<'_> {
     }
 
     fn base(&mut self, record: &Record, kind: Kind, server: &Server) -> Base {
-        let Some(of) = record.kind.map(Kind::of) else { return startup::NOWHERE };
-        let path = join(&record.path, "base_url");
         let Some(item) = record.item("base_url") else {
-            let home = startup::home(kind);
-            if record.has("base_url") || kind == Kind::Mock {
-                return home;
-            }
-            if of.home.is_empty() {
-                let text = format!("is missing; type `{}` has no address of its own", of.word);
-                self.sink.mistake(record.at, &path, text);
-            } else if url::is_own(&home, server.listen, self.env) {
-                let text = format!("is missing; {} is the gateway's own address", url::show(&home));
-                self.sink.mistake(record.at, &path, text);
-            }
-            return home;
+            return record.kind.map_or(startup::NOWHERE, |kind| self.home(record, kind, server));
         };
-        if kind == Kind::Mock {
+        if record.kind == Some(Kind::Mock) {
             let text =
                 "type `mock` is the one inside this process; for another, use type `anthropic_compatible`";
             self.sink.mistake(item.at, &item.path, text);
             return startup::NOWHERE;
         }
-        match url::base(item.text().unwrap_or_default(), of.version) {
+        match url::base(item.text().unwrap_or_default(), kind.of().version) {
             Ok(base) => {
                 if url::is_own(&base, server.listen, self.env) {
                     let text = format!(
@@ -88,6 +75,22 @@ impl Reader<'_> {
                 startup::NOWHERE
             }
         }
+    }
+
+    /// The type's own address, for a provider without a `base_url`, unless it has none or the gateway is there itself.
+    fn home(&mut self, record: &Record, kind: Kind, server: &Server) -> Base {
+        let home = startup::home(kind);
+        let text = if kind == Kind::Mock || record.has("base_url") {
+            return home;
+        } else if home == startup::NOWHERE {
+            format!("is missing; type `{}` has no address of its own", kind.word())
+        } else if url::is_own(&home, server.listen, self.env) {
+            format!("is missing; {} is the gateway's own address", url::show(&home))
+        } else {
+            return home;
+        };
+        self.sink.mistake(record.at, &join(&record.path, "base_url"), text);
+        home
     }
 
     fn models(&mut self, record: &Record) -> Models {
