@@ -11,6 +11,7 @@
 //!   traits.rs            table: how providers of one dialect differ
 //!   names.rs             names and ids that a target takes
 //!   seal.rs              opaque state of a provider inside a client's own opaque field
+//!   tokens.rs            how many tokens a conversation has, estimated and learnt
 //!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
 //!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
 //!   anthropic/
@@ -42,6 +43,7 @@ pub mod loss;
 pub mod meter;
 pub mod names;
 pub mod seal;
+pub mod tokens;
 pub mod traits;
 pub mod transcode;
 pub mod translate;

@@ -43,6 +43,32 @@ pub fn exchanges(folders: &[&str]) -> Vec<Exchange> {
     found
 }
 
+/// The folders of those who speak Chat Completions.
+pub const CHAT: &[&str] = &[
+    "azure-openai",
+    "bedrock-openai",
+    "cerebras",
+    "deepseek",
+    "gpustack",
+    "groq",
+    "huggingface-router",
+    "llamacpp",
+    "mistral",
+    "ollama",
+    "openai-chat",
+    "openrouter",
+    "perplexity",
+    "together",
+    "vllm",
+    "xai",
+    "zai",
+];
+
+/// A fixture that is no exchange, as text.
+pub fn text(path: &str) -> String {
+    String::from_utf8(read(&fixtures().join(path))).unwrap()
+}
+
 /// The Messages exchanges of all providers that speak the dialect.
 pub fn dialect() -> Vec<Exchange> {
     exchanges(&["anthropic", "bedrock-invoke", "vertex-anthropic"])

@@ -245,7 +245,7 @@ const LONGEST: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Class;
+    use crate::error::{Class, Failure};
 
     fn event(data: &str) -> String {
         format!("data: {data}\n\n")
