@@ -147,7 +147,7 @@ fn is_taken(dialect: Dialect, body: &[u8]) -> bool {
         return false;
     };
     match dialect {
-        Dialect::Messages => value["model"].is_string(),
+        Dialect::Messages => value["model"].is_string() && messages.iter().all(Value::is_object),
         Dialect::Chat => {
             value["model"].is_string()
                 && value["n"].as_u64().unwrap_or(1) == 1
