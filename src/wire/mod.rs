@@ -8,10 +8,10 @@
 //!   heard.rs             how an answer stands: content, end, errors
 //!   ir.rs                a conversation and the events of an answer, whatever dialect they come in
 //!   grammar.rs           the order that events come in
+//!   tokens.rs            how many tokens a conversation has, estimated and learnt
 //!   traits.rs            table: how providers of one dialect differ
 //!   names.rs             names and ids that a target takes
 //!   seal.rs              opaque state of a provider inside a client's own opaque field
-//!   tokens.rs            how many tokens a conversation has, estimated and learnt
 //!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
 //!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
 //!   anthropic/
