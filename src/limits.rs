@@ -86,6 +86,10 @@ pub const MAX_REST: Duration = Duration::from_mins(10);
 /// Sessions remembered as moved; an older one is overwritten.
 pub const MOVED_SESSIONS: usize = 4096;
 
+/// Models whose way of counting tokens is remembered, for all providers together: 48 bytes each, more than any catalogue
+/// has that is really used; the one that was unused for longest is overwritten.
+pub const LEARNED_MODELS: usize = 1024;
+
 // ---- Queues ----
 
 /// Records waiting for the log thread: one second of 16,000 requests.

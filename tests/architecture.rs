@@ -31,8 +31,8 @@ const PURE: &[&str] = &["json", "wire", "gate", "account", "upstream::sigv4", "g
 
 /// Where a request passes. Commands, the bundled provider, the loading of configuration and the log's own threads are not on it.
 const REQUEST_PATH: &[&str] = &[
-    "account", "auth", "clock", "edge", "error", "exchange", "gate", "govern", "json", "relay", "route",
-    "runtime", "upstream", "wire",
+    "account", "auth", "clock", "edge", "error", "exchange", "gate", "govern", "json", "learn", "relay",
+    "route", "runtime", "upstream", "wire",
 ];
 
 #[rustfmt::skip]

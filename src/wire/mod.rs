@@ -8,6 +8,7 @@
 //!   heard.rs             how an answer stands: content, end, errors
 //!   ir.rs                a conversation and the events of an answer, whatever dialect they come in
 //!   grammar.rs           the order that events come in
+//!   tokens.rs            how many tokens a conversation has, estimated and learnt
 //!   traits.rs            table: how providers of one dialect differ
 //!   names.rs             names and ids that a target takes
 //!   seal.rs              opaque state of a provider inside a client's own opaque field
@@ -49,6 +50,7 @@ pub mod meter;
 pub mod names;
 pub mod repair;
 pub mod seal;
+pub mod tokens;
 pub mod traits;
 pub mod transcode;
 pub mod translate;
