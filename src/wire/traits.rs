@@ -253,4 +253,4 @@ pub const CHAT: Traits = Traits {
 };
 
 /// Messages as Anthropic has it.
-pub const MESSAGES: Traits = Traits { family: "anthropic", embeddings: false, ..CHAT };
+pub const MESSAGES: Traits = Traits { family: "anthropic", name_length: 128, embeddings: false, ..CHAT };

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use super::repair::{Field, Repair};
 use super::{Dialect, anthropic, chat};
-use crate::error::{Class, Error, Failure, Length};
+use crate::error::{Class, Error, Failure, Kind, Length, Stage};
 use crate::json::{Span, member_of};
 use crate::wire::frame::Sse;
 use crate::wire::meter::Told;
@@ -234,15 +234,30 @@ pub fn passed_on<'b>(
     if client == target && is_native(client, failure.class, body) {
         return Cow::Borrowed(body);
     }
+    Cow::Owned(rewritten(client, told, request_id))
+}
+
+/// An error inside the stream of another dialect, as a body for the client. Words that are not for it ([`relayed`]) are
+/// left out.
+pub fn body_told(client: Dialect, told: &Told, request_id: &str) -> Vec<u8> {
+    if relayed(&told.failure) {
+        return rewritten(client, told, request_id);
+    }
+    let message = "the provider refused the request of the gateway; the gateway's log says why";
+    body(client, &Error::new(Stage::Upstream, Kind::OwnCredential, message), request_id)
+}
+
+fn rewritten(client: Dialect, told: &Told, request_id: &str) -> Vec<u8> {
+    let failure = &told.failure;
     let status = status_told(client, failure);
     let message = match &*told.message {
         "" => Cow::Owned(format!("the provider answered {} without a message", failure.status)),
         message => Cow::Borrowed(message),
     };
-    Cow::Owned(match client {
+    match client {
         Dialect::Messages => anthropic::fault::rewritten(status, failure, &message, request_id),
         Dialect::Chat => chat::fault::rewritten(status, failure, &message),
-    })
+    }
 }
 
 fn is_native(dialect: Dialect, class: Class, body: &[u8]) -> bool {
@@ -326,7 +341,7 @@ const STATUSES: &[(&str, u16)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Kind, Stage};
+
     use crate::wire::anthropic::{Beta, Field};
     use crate::wire::repair::Field as Either;
 

@@ -7,10 +7,10 @@
 //! Blocks that only another dialect knows, and citations in its form, are left out. A fault is the last thing that is
 //! written: no `[DONE]` follows it. Allocates nothing for a piece of text or of arguments.
 
-use crate::wire::Usage;
 use crate::wire::chat::{envelope, fault, finish};
 use crate::wire::ir::{Delta, Event, Open};
 use crate::wire::transcode::Frame;
+use crate::wire::{Dialect, Usage};
 
 /// The writer of one stream.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Encoder {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Stop { reason, .. } => self.stop(finish::word(reason, self.calls > 0), out),
             Event::Fault(told) => {
-                let body = fault::rewritten(told.failure.status, &told.failure, &told.message);
+                let body = crate::wire::fault::body_told(Dialect::Chat, told, &self.frame.id);
                 out.extend_from_slice(&fault::event_of(&body));
             }
         }
