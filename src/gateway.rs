@@ -21,6 +21,7 @@ use crate::edge::routes::{Endpoint, Route, Surface, route};
 use crate::edge::{Call, Head, Service, host};
 use crate::error::{Error, Kind, Stage};
 use crate::exchange::{Failed, exchange};
+use crate::learn::Learned;
 use crate::log::{Queue, Text};
 use crate::models;
 use crate::reply::{self, Way};
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub choosers: Locals<Chooser>,
     /// Each worker's translated lists of tools.
     pub memos: Locals<Memo>,
+    /// How models count tokens.
+    pub learned: Learned,
     /// Where records and notices go.
     pub log: Queue,
     /// `via` of what is sent to servers that could be gateways themselves.
@@ -125,6 +128,7 @@ impl Gateway {
                 Chooser::new(mix(seed, worker))
             }),
             memos: Locals::new(Memo::default),
+            learned: Learned::default(),
             log,
             via: format!("1.1 pm-{seed:016x}"),
             registry,

@@ -12,6 +12,7 @@
 mod answer;
 mod asking;
 mod attempt;
+mod counting;
 pub mod story;
 mod watch;
 
@@ -99,7 +100,15 @@ fn serve(
                 watch.rest(time)?;
                 now = clock::now();
             }
-            Next::Exhausted(told) => return answer::give_up(&mut watch, &plan, told, kept),
+            Next::Exhausted(told) => {
+                // Servers of the format that count no tokens.
+                if let Some((provider, model)) = plan.never_counted() {
+                    watch.story.plan(&plan);
+                    let said = counting::estimate(gateway, &asking, watch.story, provider, model)?;
+                    return answer::whole(&mut watch, &said);
+                }
+                return answer::give_up(&mut watch, &plan, told, kept);
+            }
         }
     }
 }
@@ -115,14 +124,23 @@ fn ask_one<'a>(
     kept: &mut Kept,
 ) -> Result<bool, Stop> {
     let mut cut_thinking = false;
+    let (provider, model) = (candidate.provider, candidate.model);
+    if counting::is_ours(asking.which, provider) {
+        plan.succeeded(&candidate, clock::now());
+        watch.story.plan(plan);
+        let said = counting::estimate(gateway, asking, watch.story, provider, model)?;
+        answer::whole(watch, &said)?;
+        return Ok(true);
+    }
     loop {
-        let origin = running.origin(candidate.provider)?;
+        let origin = running.origin(provider)?;
         let failed = match asking.attempt(watch, &candidate, origin, cut_thinking) {
             Ok(Outcome::Failed(failed)) => failed,
             Ok(Outcome::Whole(whole)) => {
                 plan.succeeded(&candidate, clock::now());
                 watch.story.plan(plan);
                 answer::whole(watch, &whole)?;
+                counting::learn(gateway, asking, watch.story, provider, model);
                 return Ok(true);
             }
             Ok(Outcome::Stream(committed)) => {
@@ -131,6 +149,7 @@ fn ask_one<'a>(
                 // A probe is over once there is content: nobody waits for the end of this answer.
                 drop(candidate);
                 answer::stream(watch, plan, &gateway.upstreams, asking.asked, committed)?;
+                counting::learn(gateway, asking, watch.story, provider, model);
                 return Ok(true);
             }
             Err(stop) => {

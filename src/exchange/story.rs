@@ -196,6 +196,20 @@ impl Story {
         self.record.usage_src = "final";
     }
 
+    /// A `count_tokens` answer that is an estimate.
+    pub fn estimated(&mut self, tokens: u64) {
+        self.record.usage.input = tokens;
+        self.record.usage_src = "estimated";
+    }
+
+    /// Tokens of input as the answer told them at its end, cached or not; `None` if it told none.
+    pub fn input_told(&self) -> Option<u64> {
+        let usage = &self.record.usage;
+        let all = [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h];
+        let sum = all.into_iter().fold(0, u64::saturating_add);
+        (self.record.usage_src == "final" && sum > 0).then_some(sum)
+    }
+
     /// The request was refused; in the middle of an answer that breaks it off.
     pub fn refused(&mut self, error: &Error) {
         if self.record.status == 0 {

@@ -56,7 +56,7 @@ pub mod transcode;
 pub mod translate;
 
 pub use anthropic::capability::asks_for_large_window;
-pub use anthropic::reply::counted;
+pub use anthropic::reply::{counted, counted_as};
 pub use ask::{Ask, window};
 pub use heard::{Ending, Heard};
 pub use loss::Loss;

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::ir::Conversation;
 use super::memo::Memo;
 use super::names::Names;
+use super::tokens::{self, Measure};
 use super::traits::Traits;
 use super::{Ask, Dialect, Loss, anthropic, chat};
 use crate::error::Error;
@@ -82,6 +84,18 @@ pub fn prepare<'b>(
     }
 }
 
+/// What a request is made of, for an estimate of its tokens. An error is the client's.
+pub fn measure(ask: &Ask<'_>) -> Result<Measure, Error> {
+    Ok(tokens::measure(&read(ask)?))
+}
+
+fn read<'b>(ask: &Ask<'b>) -> Result<Conversation<'b>, Error> {
+    match ask {
+        Ask::Messages(ask) => anthropic::request::read::read(ask),
+        Ask::Chat(ask) => chat::request::read::read(ask),
+    }
+}
+
 /// Through the IR.
 fn written<'b>(
     ask: &Ask<'b>,
@@ -90,11 +104,7 @@ fn written<'b>(
     session: Option<&str>,
     memo: &mut Memo,
 ) -> Result<Prepared<'b>, Unfit> {
-    let mut conversation = match ask {
-        Ask::Messages(ask) => anthropic::request::read::read(ask),
-        Ask::Chat(ask) => chat::request::read::read(ask),
-    }
-    .map_err(Unfit::Request)?;
+    let mut conversation = read(ask).map_err(Unfit::Request)?;
     conversation.session = session.map(Cow::Borrowed);
     let tools = match conversation.tools {
         Some(raw) => memo.toolbox(raw, ask.dialect(), dialect, target).map_err(Unfit::Request)?,

@@ -78,6 +78,11 @@ pub fn counted(body: &[u8]) -> Option<u64> {
     text::count(count.value.of(body))
 }
 
+/// A `count_tokens` answer with this count.
+pub fn counted_as(tokens: u64) -> Vec<u8> {
+    format!("{{\"input_tokens\":{tokens}}}").into_bytes()
+}
+
 /// Reads a whole answer as the events of a stream; `false` if it is none. `family` is whose opaque state it carries.
 pub fn decode(body: &[u8], _traits: &'static Traits, family: &str, sink: &mut Sink<'_>) -> bool {
     let Some(reply) = Reply::read(body) else { return false };
