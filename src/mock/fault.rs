@@ -39,7 +39,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Map, Value, json};
 
 use super::reply::event;
-use super::{Answer, Framing, Request, Step};
+use super::{Answer, Framing, Request, Step, chat};
 use crate::config::pattern::Pattern;
 
 /// The fields for people who ask the command line (the module's header has them with more words).
@@ -295,11 +295,18 @@ impl What {
             Self::Nothing => good(),
             Self::Status { status, body: Some(body), .. } => written(*status, body, number),
             Self::Status { status, kind, message, body: None } => {
-                let kind = kind.as_deref().unwrap_or_else(|| kind_of(*status));
-                let message = message.as_deref().unwrap_or_else(|| default_message(kind));
+                let (kind, message) = (kind.as_deref(), message.as_deref());
+                if let Some(answer) = chat::error(request.path, *status, kind, message, number) {
+                    return answer;
+                }
+                let kind = kind.unwrap_or_else(|| kind_of(*status));
+                let message = message.unwrap_or_else(|| default_message(kind));
                 Answer::error(*status, kind, message, number)
             }
-            Self::Error { after, kind, message } => failed(good(), *after, kind, message, number),
+            Self::Error { after, kind, message } => match chat::error_inside(request.path, message) {
+                Some((events, body)) => failed_chat(good(), *after, events, &body),
+                None => failed(good(), *after, kind, message, number),
+            },
             Self::Cut { after } => cut(good(), *after),
             Self::CutBytes { after } => cut_bytes(good(), *after),
             Self::End { after } => {
@@ -447,6 +454,16 @@ fn failed(mut answer: Answer, after: usize, kind: &str, message: &str, number: u
     }
     answer.play.truncate(place(&answer.play, after));
     answer.play.push(Step::Bytes(event("error", error)));
+    answer
+}
+
+/// The same as a provider of Chat Completions tells it.
+fn failed_chat(mut answer: Answer, after: usize, events: Vec<Vec<u8>>, body: &Value) -> Answer {
+    if let Framing::Sized(_) = answer.framing {
+        return Answer::json(200, body);
+    }
+    answer.play.truncate(place(&answer.play, after));
+    answer.play.extend(events.into_iter().map(Step::Bytes));
     answer
 }
 

@@ -1,4 +1,4 @@
-//! The bundled provider: Anthropic Messages without a model behind it.
+//! The bundled provider: Anthropic Messages, and Chat Completions of many providers ([`chat`]), without a model behind it.
 //!
 //! It is as strict as the real one ([`strict`]), plays a model that really uses tools ([`brain`]), and breaks on demand
 //! ([`fault`]). A request goes in, an [`Answer`] comes out: a status, headers and a list of [`Step`]s that somebody else
@@ -20,6 +20,7 @@
 
 pub mod brain;
 mod cache;
+pub mod chat;
 pub mod fault;
 mod marks;
 pub mod models;
@@ -258,6 +259,9 @@ impl Mock {
     fn endpoint(&self, request: &Request<'_>, number: u64) -> Answer {
         if request.method == "HEAD" {
             return Answer::whole(200, "application/json", Vec::new());
+        }
+        if let Some(answer) = chat::answer(self, request, number) {
+            return answer;
         }
         let options = &self.options;
         let Some(at) = request.path.find("/v1/") else { return not_found(request, number) };

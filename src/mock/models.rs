@@ -86,6 +86,11 @@ pub fn find(id: &str) -> Option<Model<'_>> {
     Some(Model { id, name: family.name, family })
 }
 
+/// A family that thinks by a budget and takes tools, for other vendors' models.
+pub(super) fn any() -> &'static Family {
+    FAMILIES.iter().find(|family| family.id == "claude-sonnet-4-5").unwrap_or(&FAMILIES[0])
+}
+
 fn without_date(id: &str) -> &str {
     match id.rsplit_once('-') {
         Some((line, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => line,

@@ -48,6 +48,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Of a body in order, for whoever has checked it in another dialect.
+    pub(super) fn of(body: Value, family: &'static Family) -> Self {
+        Self { body, family, _checked: () }
+    }
+
     /// Whether events are wanted.
     pub fn stream(&self) -> bool {
         self.body["stream"] == true
