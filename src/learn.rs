@@ -32,6 +32,8 @@ struct Slot {
     cross: AtomicU64,
     /// When it was last written.
     used: AtomicU64,
+    /// Answers since it is this model's.
+    answers: AtomicU64,
     /// A writer is at work.
     busy: AtomicBool,
 }
@@ -56,6 +58,14 @@ impl Learned {
         slot.map(|slot| slot.factor(tag)).unwrap_or_default()
     }
 
+    /// Whether the next answer of a model is worth learning from: the first [`EAGER`] are, later one in [`SELDOM`].
+    pub fn is_due(&self, provider: &str, model: &str) -> bool {
+        let tag = tag(provider, model);
+        let slot = self.bucket(tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
+        let answers = slot.map_or(0, |slot| slot.answers.fetch_add(1, Ordering::Relaxed));
+        answers < EAGER || answers % SELDOM == 0
+    }
+
     /// A request turned out to have so many tokens of input: `input`, read from and written to caches together.
     pub fn saw(&self, provider: &str, model: &str, measure: &Measure, actual: u64) {
         let tag = tag(provider, model);
@@ -63,7 +73,11 @@ impl Learned {
         let own = bucket.iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
         let slot = own.or_else(|| bucket.iter().min_by_key(|slot| slot.used.load(Ordering::Relaxed)));
         let Some(slot) = slot.filter(|slot| !slot.busy.swap(true, Ordering::Acquire)) else { return };
-        slot.write(tag, slot.fit(tag).saw(measure, actual));
+        let fit = slot.fit(tag).saw(measure, actual);
+        if own.is_none() {
+            slot.answers.store(0, Ordering::Relaxed);
+        }
+        slot.write(tag, fit);
         slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.busy.store(false, Ordering::Release);
     }
@@ -114,6 +128,10 @@ fn halves(word: u64) -> (f32, f32) {
 }
 
 const WAYS: usize = 4;
+/// A fit stands after some ten observations.
+const EAGER: u64 = 32;
+/// A session's requests grow slowly.
+const SELDOM: u64 = 16;
 
 #[cfg(test)]
 mod tests {

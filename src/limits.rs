@@ -54,6 +54,11 @@ pub const MAX_REPLY: usize = 64 * 1024 * 1024;
 /// Largest error body that is kept for the client when every provider failed.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
+/// Largest event of a stream that is translated: the arguments of one call at once, which no output limit of today passes.
+pub const MAX_TRANSLATED_EVENT: usize = 16 * 1024 * 1024;
+/// Bytes of translated lists of tools that each worker keeps: twenty agents with 100 KB each, there and back.
+pub const TOOLS_KEPT: usize = 4 * 1024 * 1024;
+
 // ---- Upstream ----
 
 /// Largest response head.

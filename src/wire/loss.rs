@@ -29,6 +29,15 @@ impl Loss {
         }
     }
 
+    /// Notes all that another one holds.
+    pub fn join(&mut self, other: &Self) {
+        for name in &other.0 {
+            if !self.0.contains(name) {
+                self.0.push(name.clone());
+            }
+        }
+    }
+
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)

@@ -3,7 +3,9 @@
 //! The tables are filled by each provider's entry (`upstream/provider`) and read by encoders and decoders. What a model
 //! takes, whoever serves it, is the dialect's `capability`. Nothing here reads or writes anything.
 
-use super::ir::Effort;
+use std::borrow::Cow;
+
+pub use super::ir::Effort;
 
 /// How a provider's form of its dialect differs. Columns that a dialect has no use for are ignored by it.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +78,20 @@ pub struct Traits {
     pub empty_content: bool,
     /// Embeddings are offered.
     pub embeddings: bool,
+}
+
+impl Traits {
+    /// Whose opaque state a model of this provider takes and gives: the name in seals.
+    pub fn family_of(&self, model: &str) -> Cow<'static, str> {
+        let vendor = model.split_once('/').map(|(vendor, _)| vendor).filter(|_| self.family_by_vendor);
+        match vendor {
+            None => Cow::Borrowed(self.family),
+            Some(vendor) => {
+                let plain = vendor.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+                Cow::Owned(format!("{}-{}", self.family, plain.collect::<String>().to_ascii_lowercase()))
+            }
+        }
+    }
 }
 
 /// The field of the output limit.
@@ -237,4 +253,4 @@ pub const CHAT: Traits = Traits {
 };
 
 /// Messages as Anthropic has it.
-pub const MESSAGES: Traits = Traits { family: "anthropic", embeddings: false, ..CHAT };
+pub const MESSAGES: Traits = Traits { family: "anthropic", name_length: 128, embeddings: false, ..CHAT };

@@ -63,6 +63,7 @@ fn messages_usage(usage: &Value) -> Usage {
         reasoning: count("/output_tokens_details/thinking_tokens"),
         web_searches: count("/server_tool_use/web_search_requests"),
         web_fetches: count("/server_tool_use/web_fetch_requests"),
+        cost_nano: None,
     }
 }
 

@@ -97,6 +97,11 @@ impl Capability {
         matches!(self.thinking, Thinking::Default | Thinking::BetweenTools | Thinking::Always)
     }
 
+    /// Whether the conversation may end with the beginning of the answer; from 4.6 on it may not (wire.md 1.3).
+    pub fn takes_prefill(&self) -> bool {
+        matches!(self.thinking, Thinking::Never | Thinking::Budget)
+    }
+
     /// Whether it takes the beta for a window of a million tokens, with or without need.
     pub fn takes_large_context(&self) -> bool {
         self.window >= MILLION || self.beta_window.is_some()

@@ -3,13 +3,17 @@
 //! The body passes as it is but for the model's name; nothing is checked beyond "an object with a `type`", which tells
 //! an answer of the dialect from a stranger's JSON.
 
-use super::fault;
+use super::blocks::Blocks;
+use super::envelope;
+use super::signature::UNSEALED;
 use super::usage::Counts;
 use crate::json::{self, Edits, Span, Spliced, text};
-use crate::wire::ir::Event;
+use crate::wire::ir::{Delta, Escaped, Event, Open};
+use crate::wire::meter::Told;
+use crate::wire::names::plain_id;
 use crate::wire::traits::Traits;
 use crate::wire::transcode::{Frame, Sink};
-use crate::wire::{Meter, Stop};
+use crate::wire::{Dialect, Meter, Stop, Usage, seal};
 
 /// A whole answer, as far as it is read.
 #[derive(Clone, Debug)]
@@ -46,9 +50,9 @@ impl<'b> Reply<'b> {
             }
         }
         match kind.as_deref() {
-            Some("error") => reply.meter.error = Some(fault::told(body)),
+            Some("error") => reply.meter.error = Some(crate::wire::fault::told(body)),
             // Routers answer 200 with the error of the provider behind them, in a shape without `type`.
-            None if error => reply.meter.error = Some(fault::told(body)),
+            None if error => reply.meter.error = Some(crate::wire::fault::told(body)),
             None => return None,
             Some(_) => {}
         }
@@ -74,37 +78,214 @@ pub fn counted(body: &[u8]) -> Option<u64> {
     text::count(count.value.of(body))
 }
 
-/// Reads a whole answer as the events of a stream; `false` if it is none.
-pub fn decode(_body: &[u8], _traits: &'static Traits, _family: &str, _sink: &mut Sink<'_>) -> bool {
-    unimplemented!()
+/// A `count_tokens` answer with this count.
+pub fn counted_as(tokens: u64) -> Vec<u8> {
+    format!("{{\"input_tokens\":{tokens}}}").into_bytes()
+}
+
+/// Reads a whole answer as the events of a stream; `false` if it is none. `family` is whose opaque state it carries.
+pub fn decode(body: &[u8], _traits: &'static Traits, family: &str, sink: &mut Sink<'_>) -> bool {
+    let Some(reply) = Reply::read(body) else { return false };
+    let meter = reply.meter;
+    if let Some(told) = &meter.error {
+        sink(Event::Fault(told));
+        return true;
+    }
+    let model = reply.model_at.map(|at| at.of(body)).and_then(inside);
+    sink(Event::Start { model });
+    let mut blocks = Blocks::new(family);
+    let (mut content, mut sequence) = (Vec::new(), None);
+    let mut members = json::members(body, Span::all(body));
+    while let Some(Ok(member)) = members.next_opening("content", &mut content) {
+        if member.is(body, "stop_sequence") {
+            sequence = inside(member.value.of(body));
+        }
+    }
+    for block in content {
+        blocks.open(body, block, sink);
+    }
+    blocks.close(sink);
+    if meter.counted {
+        sink(Event::Usage(meter.usage));
+    }
+    let unsaid = if blocks.called() { Stop::ToolUse } else { Stop::EndTurn };
+    sink(Event::Stop { reason: meter.stop.as_ref().unwrap_or(&unsaid), sequence });
+    true
+}
+
+/// The inside of a string that is not empty.
+fn inside(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(b"\"")?.strip_suffix(b"\"").filter(|text| !text.is_empty())
 }
 
 /// Writes a whole answer from events.
+///
+/// The input of a call must be an object here. Arguments that are none, because the answer was cut or the model wrote
+/// nonsense, stand as the string `_raw` of one: the tool refuses them, and the model sees what it wrote.
 #[derive(Debug)]
-pub struct Fold;
+pub struct Fold {
+    frame: Frame,
+    /// The blocks so far, separated by commas.
+    content: Vec<u8>,
+    inside: Inside,
+    /// Arguments or citations of the open block.
+    held: Vec<u8>,
+    usage: Usage,
+    /// `stop_reason` and `stop_sequence`.
+    stop: Vec<u8>,
+    fault: Option<Told>,
+}
+
+/// What is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    Text,
+    Thinking {
+        sealed: bool,
+    },
+    ToolCall,
+    /// Whole as it came, or not for this dialect.
+    Whole,
+}
 
 impl Fold {
     /// Before the first event.
-    pub fn new(_frame: Frame) -> Self {
-        unimplemented!()
+    pub fn new(frame: Frame) -> Self {
+        Self {
+            frame,
+            content: Vec::new(),
+            inside: Inside::Whole,
+            held: Vec::new(),
+            usage: Usage::default(),
+            stop: Vec::new(),
+            fault: None,
+        }
     }
 
     /// Takes the next event.
-    pub fn push(&mut self, _event: &Event<'_>) {
-        unimplemented!()
+    pub fn push(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start { .. } => {}
+            Event::Open(open) => self.open(open),
+            Event::Delta(delta) => self.delta(delta),
+            Event::Close => self.close(),
+            Event::Usage(usage) => self.usage = *usage,
+            Event::Stop { .. } => envelope::stop(event, &mut self.stop),
+            Event::Fault(told) => self.fault = Some((*told).clone()),
+        }
     }
 
-    /// The body.
+    /// The body; that of an error if the answer broke.
     pub fn finish(self) -> Vec<u8> {
-        unimplemented!()
+        if let Some(told) = &self.fault {
+            return crate::wire::fault::body_told(Dialect::Messages, told, &self.frame.id);
+        }
+        let mut out = Vec::with_capacity(self.content.len() + 512);
+        out.push(b'{');
+        envelope::head(&self.frame, &mut out);
+        out.extend_from_slice(b",\"content\":[");
+        out.extend_from_slice(&self.content);
+        out.extend_from_slice(b"],");
+        out.extend_from_slice(&self.stop);
+        out.extend_from_slice(if self.stop.is_empty() { b"\"usage\":" } else { b",\"usage\":" });
+        envelope::usage(&self.usage, &mut out);
+        out.push(b'}');
+        out
     }
+
+    fn open(&mut self, open: &Open<'_>) {
+        self.held.clear();
+        self.inside = match open {
+            Open::Text | Open::Refusal => Inside::Text,
+            Open::Thinking => Inside::Thinking { sealed: false },
+            Open::ToolCall { .. } => Inside::ToolCall,
+            Open::Opaque { .. } => Inside::Whole,
+        };
+        if matches!(open, Open::Opaque { owner, .. } if *owner != Dialect::Messages) {
+            return;
+        }
+        let out = &mut self.content;
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        match open {
+            Open::Text | Open::Refusal => out.extend_from_slice(b"{\"type\":\"text\",\"text\":\""),
+            Open::Thinking => out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\""),
+            Open::ToolCall { id, name } => {
+                out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
+                envelope::string(&plain_id(id), out);
+                out.extend_from_slice(b",\"name\":");
+                envelope::string(self.frame.names.original(name), out);
+                out.extend_from_slice(b",\"input\":");
+            }
+            Open::Opaque { raw, .. } => out.extend_from_slice(raw),
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>) {
+        match delta {
+            Delta::Text(text) => self.content.extend_from_slice(text),
+            Delta::Args(args) => self.held.extend_from_slice(args),
+            Delta::Seal { family, payload } => {
+                self.inside = Inside::Thinking { sealed: true };
+                self.seal(family, payload);
+            }
+            Delta::Citation { owner: Dialect::Messages, raw } => {
+                self.held.push(if self.held.is_empty() { b'[' } else { b',' });
+                self.held.extend_from_slice(raw);
+            }
+            Delta::Citation { owner: Dialect::Chat, .. } => {}
+        }
+    }
+
+    fn close(&mut self) {
+        match self.inside {
+            Inside::Text => {
+                self.content.push(b'"');
+                if !self.held.is_empty() {
+                    self.content.extend_from_slice(b",\"citations\":");
+                    self.content.extend_from_slice(&self.held);
+                    self.content.push(b']');
+                }
+            }
+            Inside::Thinking { sealed: false } => self.seal(UNSEALED, b""),
+            Inside::Thinking { sealed: true } => {}
+            Inside::ToolCall => self.input(),
+            Inside::Whole => return,
+        }
+        self.content.push(b'}');
+    }
+
+    fn seal(&mut self, family: &str, payload: &[u8]) {
+        self.content.extend_from_slice(b"\",\"signature\":\"");
+        seal::write(&mut self.content, family, payload);
+        self.content.push(b'"');
+    }
+
+    fn input(&mut self) {
+        let args = Escaped::raw(&self.held[..]);
+        let plain = args.plain();
+        let input = plain.trim();
+        if input.is_empty() {
+            self.content.extend_from_slice(b"{}");
+        } else if is_object(input) {
+            self.content.extend_from_slice(input.as_bytes());
+        } else {
+            self.content.extend_from_slice(b"{\"_raw\":");
+            text::quote_into(&mut self.content, &plain);
+            self.content.push(b'}');
+        }
+    }
+}
+
+fn is_object(text: &str) -> bool {
+    text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Class;
-    use crate::wire::Usage;
 
     #[test]
     fn a_whole_answer_gives_model_usage_and_stop_in_any_order() {
@@ -119,6 +300,7 @@ mod tests {
             reasoning: 9,
             web_searches: 2,
             web_fetches: 1,
+            cost_nano: None,
         };
         assert_eq!(reply.meter.usage, usage);
         assert_eq!((reply.meter.stop.clone(), reply.meter.counted), (Some(Stop::EndTurn), true));

@@ -4,6 +4,7 @@
 //! provider's to judge; unknown fields pass. Questions that need a look inside (the session, whether a new turn
 //! begins, the cache's lifetime) are methods, so that they cost nothing where nobody asks.
 
+mod cache;
 pub mod read;
 pub mod tools;
 pub mod write;
@@ -70,6 +71,8 @@ pub struct Ask<'b> {
     pub top_k: Option<Member>,
     /// `speed`.
     pub speed: Option<Member>,
+    /// Members that the gateway itself has no use for, in order.
+    pub unread: Vec<Member>,
 }
 
 impl<'b> Ask<'b> {
@@ -179,6 +182,7 @@ struct Seen<'b> {
     max_tokens: Option<(Member, u64)>,
     messages: Option<Member>,
     others: [Option<Member>; OTHERS.len()],
+    unread: Vec<Member>,
 }
 
 impl<'b> Seen<'b> {
@@ -206,8 +210,9 @@ impl<'b> Seen<'b> {
                 once("messages", self.messages.replace(member).is_some())
             }
             Some(name) => {
-                if let Some(slot) = OTHERS.iter().position(|other| *other == name) {
-                    self.others[slot] = Some(member);
+                match OTHERS.iter().position(|other| *other == name) {
+                    Some(slot) => self.others[slot] = Some(member),
+                    None => self.unread.push(member),
                 }
                 Ok(())
             }
@@ -249,6 +254,7 @@ impl<'b> Seen<'b> {
             top_p,
             top_k,
             speed,
+            unread: self.unread,
         })
     }
 }

@@ -153,7 +153,7 @@ impl Asked {
 }
 
 /// A budget that leaves at least a quarter of the output for the answer; no thinking where that is too little for any.
-fn fitted(budget: u64, room: Option<u64>) -> Form {
+pub(super) fn fitted(budget: u64, room: Option<u64>) -> Form {
     let most = room.map_or(u64::MAX, |room| room - room / 4);
     match budget.min(most) {
         too_small if too_small < LEAST_BUDGET => Form::Gone,
@@ -162,7 +162,7 @@ fn fitted(budget: u64, room: Option<u64>) -> Form {
 }
 
 /// The budget that an effort is worth (wire.md 13.1); without one, that of `high`, which is the default.
-fn budget_of(effort: Option<&str>) -> u64 {
+pub(super) fn budget_of(effort: Option<&str>) -> u64 {
     match effort {
         Some("low") => 2_048,
         Some("medium") => 8_192,

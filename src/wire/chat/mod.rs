@@ -4,7 +4,10 @@
 //! no provider by name, no URL and no header.
 
 pub mod capability;
+mod chunk;
+mod envelope;
 pub mod fault;
+mod finish;
 pub mod repair;
 pub mod reply;
 pub mod request;

@@ -1,38 +1,181 @@
-//! A stream of Messages as events.
+//! A stream of Messages as events (wire.md 1.6).
 //!
-//! Placeholder.
+//! ```text
+//!           message_start            message_stop
+//!   Fresh ────────────────▶ Running ───────────────▶ Over
+//!     │                       │ blocks: [`Blocks`]     ▲
+//!     └──────── error ────────┴──────── error ─────────┘
+//! ```
+//!
+//! A `message_start` that comes again (a proxy has asked a second time) tells usage and no more. The end of the answer is
+//! `message_stop`; where the connection ends behind the stop reason, it is whole too. Does not cut the bytes into events
+//! and keeps no text.
 
+use super::{Kind, kind, stop_reason};
+use crate::error::{Class, Failure};
+use crate::json::{self, Span};
+use crate::wire::Stop;
+use crate::wire::anthropic::blocks::Blocks;
+use crate::wire::anthropic::request::member_of;
+use crate::wire::anthropic::usage::Counts;
 use crate::wire::frame::sse;
+use crate::wire::ir::Event;
+use crate::wire::meter::Told;
 use crate::wire::traits::Traits;
 use crate::wire::transcode::Sink;
 
 /// The reader of one stream.
 #[derive(Debug)]
-pub struct Decoder;
+pub struct Decoder {
+    phase: Phase,
+    blocks: Blocks,
+    counts: Counts,
+    stop: Option<Stop>,
+    /// The inside of the stop sequence that came up.
+    sequence: Option<Box<[u8]>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Fresh,
+    Running,
+    Over,
+}
 
 impl Decoder {
     /// At the start of a stream. `family` is whose opaque state it carries ([`crate::wire::seal`]).
-    pub fn new(_traits: &'static Traits, _family: &str) -> Self {
-        unimplemented!()
+    pub fn new(_traits: &'static Traits, family: &str) -> Self {
+        Self {
+            phase: Phase::Fresh,
+            blocks: Blocks::new(family),
+            counts: Counts::default(),
+            stop: None,
+            sequence: None,
+        }
     }
 
     /// Reads one event of the stream.
-    pub fn push(&mut self, _event: &sse::Event<'_>, _sink: &mut Sink<'_>) {
-        unimplemented!()
+    pub fn push(&mut self, event: &sse::Event<'_>, sink: &mut Sink<'_>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        if event.unread {
+            // Behind a block's end it can only be one of the provider's own tools that has answered at length.
+            if self.blocks.is_open() {
+                self.fault(&too_long(), sink);
+            }
+            return;
+        }
+        let data = event.data;
+        match kind(event) {
+            Kind::Delta => {
+                if let Some(delta) = member_of(data, Span::all(data), "delta") {
+                    self.blocks.delta(data, delta.value, sink);
+                }
+            }
+            Kind::Start => self.start(data, sink),
+            Kind::BlockStart => {
+                self.begin(None, sink);
+                if let Some(block) = member_of(data, Span::all(data), "content_block") {
+                    self.blocks.open(data, block.value, sink);
+                }
+            }
+            Kind::BlockStop => self.blocks.close(sink),
+            Kind::MessageDelta => self.message_delta(data, sink),
+            Kind::Stop => self.finish(sink),
+            Kind::Error => self.fault(&crate::wire::fault::told(data), sink),
+            Kind::Ping | Kind::Unknown => {}
+        }
     }
 
     /// The connection has ended: ends the answer if it is whole.
-    pub fn end(&mut self, _sink: &mut Sink<'_>) {
-        unimplemented!()
+    pub fn end(&mut self, sink: &mut Sink<'_>) {
+        if self.phase == Phase::Running && self.is_complete() {
+            self.finish(sink);
+        }
     }
 
     /// Whether the answer is told to be complete, so that a connection that breaks now breaks nothing.
     pub fn is_complete(&self) -> bool {
-        unimplemented!()
+        self.stop.is_some() && !self.blocks.is_open()
     }
 
     /// Whether nothing follows that is part of the answer.
     pub fn is_over(&self) -> bool {
-        unimplemented!()
+        self.phase == Phase::Over
+    }
+
+    fn start(&mut self, data: &[u8], sink: &mut Sink<'_>) {
+        let again = self.phase != Phase::Fresh;
+        let mut model = None;
+        if let Some(message) = member_of(data, Span::all(data), "message") {
+            for member in json::members(data, message.value).map_while(Result::ok) {
+                match member.key.of(data) {
+                    b"\"model\"" => model = inside(member.value.of(data)),
+                    b"\"usage\"" => self.counts.read(data, member.value),
+                    _ => {}
+                }
+            }
+        }
+        self.begin(model, sink);
+        if !again && self.counts.told() {
+            sink(Event::Usage(self.counts.usage()));
+        }
+    }
+
+    fn begin(&mut self, model: Option<&[u8]>, sink: &mut Sink<'_>) {
+        if self.phase == Phase::Fresh {
+            self.phase = Phase::Running;
+            sink(Event::Start { model });
+        }
+    }
+
+    fn message_delta(&mut self, data: &[u8], sink: &mut Sink<'_>) {
+        for member in json::members(data, Span::all(data)).map_while(Result::ok) {
+            match member.key.of(data) {
+                b"\"usage\"" => self.counts.read(data, member.value),
+                b"\"delta\"" => {
+                    let stop = stop_reason(data, member.value);
+                    if stop.is_some() {
+                        self.blocks.close(sink);
+                        self.stop = stop;
+                    }
+                    let sequence = member_of(data, member.value, "stop_sequence");
+                    let sequence = sequence.and_then(|sequence| inside(sequence.value.of(data)));
+                    self.sequence = sequence.map(Into::into).or(self.sequence.take());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(&mut self, sink: &mut Sink<'_>) {
+        self.begin(None, sink);
+        self.blocks.close(sink);
+        self.phase = Phase::Over;
+        if self.counts.told() {
+            sink(Event::Usage(self.counts.usage()));
+        }
+        let unsaid = if self.blocks.called() { Stop::ToolUse } else { Stop::EndTurn };
+        let reason = self.stop.as_ref().unwrap_or(&unsaid);
+        sink(Event::Stop { reason, sequence: self.sequence.as_deref() });
+    }
+
+    fn fault(&mut self, told: &Told, sink: &mut Sink<'_>) {
+        self.phase = Phase::Over;
+        sink(Event::Fault(told));
+    }
+}
+
+/// The inside of a string that is not empty.
+fn inside(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(b"\"")?.strip_suffix(b"\"").filter(|text| !text.is_empty())
+}
+
+fn too_long() -> Told {
+    Told {
+        failure: Failure::silent(Class::Unreadable),
+        kind: "api_error".into(),
+        message: "the provider sent a piece of the answer that is too long to be read".into(),
     }
 }

@@ -2,16 +2,15 @@
 //!
 //! Tables of codes and phrases, each as some provider or proxy writes it. Phrases are looked for in the message in
 //! lower case; they are long enough not to turn up in what a client is told about its own mistake. Decides nothing
-//! about statuses: that is `fault`'s.
+//! about statuses (that is [`super::verdict`]'s) and knows no field by name: each dialect has a table of its own.
 
 use super::length;
 use super::said::Said;
 use crate::error::Length;
-use crate::wire::anthropic::repair::{Beta, Field};
 
 /// An error's words, ready to be looked through.
 #[derive(Debug)]
-pub(super) struct Wording<'s> {
+pub struct Wording<'s> {
     said: &'s Said<'s>,
     /// The message in lower case, with straight apostrophes.
     message: String,
@@ -20,7 +19,7 @@ pub(super) struct Wording<'s> {
 }
 
 impl<'s> Wording<'s> {
-    pub fn of(said: &'s Said<'s>) -> Self {
+    pub(super) fn of(said: &'s Said<'s>) -> Self {
         Self {
             said,
             message: said.message.to_lowercase().replace('\u{2019}', "'"),
@@ -30,129 +29,119 @@ impl<'s> Wording<'s> {
     }
 
     /// The account has no money left.
-    pub fn money(&self) -> bool {
+    pub(super) fn money(&self) -> bool {
         self.coded(MONEY_CODES) || self.says(MONEY)
     }
 
     /// The credential is not taken.
-    pub fn credential(&self) -> bool {
+    pub(super) fn credential(&self) -> bool {
         self.coded(CREDENTIAL_CODES) || self.says(CREDENTIAL)
     }
 
     /// The conversation is too long for the model.
-    pub fn overflow(&self) -> bool {
+    pub(super) fn overflow(&self) -> bool {
         self.coded(OVERFLOW_CODES) || self.says(OVERFLOW)
     }
 
     /// What an overflow tells of lengths.
-    pub fn length(&self) -> Length {
+    pub(super) fn length(&self) -> Length {
         length::told(&self.message)
     }
 
     /// A thinking block is not taken as it came back, or a turn lacks the one that it had.
-    pub fn signature(&self) -> bool {
+    pub(super) fn signature(&self) -> bool {
         self.says(SIGNATURE)
     }
 
     /// The model is not there, or not for this account.
-    pub fn model(&self) -> bool {
+    pub(super) fn model(&self) -> bool {
         self.coded(MODEL_CODES)
             || self.says(MODEL)
             || (self.says(NAMING_MODEL) && self.says(&["does not exist", "not found", "not available"]))
     }
 
     /// Something else than the model is not there.
-    pub fn names_no_model(&self) -> bool {
+    pub(super) fn names_no_model(&self) -> bool {
         !self.message.contains("model") && self.says(&["file not found", "file_id", "container", "batch"])
     }
 
-    /// What the model does not take, if one thing is named that can be left out.
-    pub fn field(&self) -> Option<Field> {
-        if let Some((_, field)) =
-            PHRASES.iter().find(|(parts, _)| parts.iter().all(|part| self.message.contains(part)))
-        {
-            return Some(*field);
-        }
-        if self.message.contains("anthropic-beta") || self.message.contains("beta flag") {
-            return Some(self.beta());
-        }
-        if self.coded(FIELD_CODES) {
+    /// The request is of a kind that this target does not take at all.
+    pub(super) fn unable(&self) -> bool {
+        self.says(UNABLE)
+    }
+
+    /// The content was found to break rules.
+    pub(super) fn flagged(&self) -> bool {
+        self.says(FLAGGED)
+    }
+
+    /// The first line of a table whose parts all stand in the message.
+    pub fn phrase<F: Copy>(&self, table: &[(&[&str], F)]) -> Option<F> {
+        let fits = |parts: &[&str]| parts.iter().all(|part| self.message.contains(part));
+        table.iter().find(|(parts, _)| fits(parts)).map(|(_, found)| *found)
+    }
+
+    /// What a message refuses, if one thing is named; `at_path` knows the dialect's paths.
+    pub fn refused<F>(&self, at_path: fn(&str) -> Option<F>) -> Option<F> {
+        if self.coded(FIELD_CODES) && !self.said.param.is_empty() {
             return at_path(&self.said.param);
         }
         if !self.says(REFUSING) {
             return None;
         }
-        match subject(&self.said.message) {
+        let message = &*self.said.message;
+        if let Some(path) = googled(message) {
+            return at_path(&path);
+        }
+        let is_path = |word: &str| has_form_of_path(word) || at_path(word).is_some();
+        match subject(message, is_path) {
             // `tools.0.custom.strict: Extra inputs are not permitted`: it is about this path and nothing else.
             Some(path) => at_path(path),
-            None => tokens(&self.said.message).find_map(at_path),
+            None => self.behind_a_front().into_iter().chain(tokens(message)).find_map(at_path),
         }
     }
 
-    /// The beta that is refused; all of them where none or several are named.
-    fn beta(&self) -> Field {
-        let mut named = quoted(&self.said.message).filter(|word| word.contains("-20")).map(Beta::of);
-        match named.next() {
-            Some(first) if named.all(|other| other == first) => Field::Beta(first),
-            _ => Field::Betas,
-        }
+    /// What stands in quotes or brackets in the message.
+    pub fn quoted(&self) -> impl Iterator<Item = &str> {
+        quoted(&self.said.message)
+    }
+
+    /// Whether one of these stands in the message; they are in lower case.
+    pub fn says(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|phrase| self.message.contains(phrase))
+    }
+
+    /// The word that a message ends its announcement with, quotes or not: `Argument not supported on this model: stop`.
+    fn behind_a_front(&self) -> Option<&str> {
+        let message = &*self.said.message;
+        let lower = message.to_ascii_lowercase();
+        let start = FRONTS.iter().find_map(|front| Some(lower.find(front)? + front.len()))?;
+        let word = message.get(start..)?.split_whitespace().next()?;
+        Some(word.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_')))
     }
 
     fn coded(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str()) || codes.contains(&self.kind.as_str())
     }
-
-    fn says(&self, phrases: &[&str]) -> bool {
-        phrases.iter().any(|phrase| self.message.contains(phrase))
-    }
 }
 
-/// The field at a path: `top_k`, `tools.0.custom.strict`, `messages[3].role`, `#/thinking`.
-fn at_path(path: &str) -> Option<Field> {
-    let mut steps = path.split(['.', '[', ']', '/', '#']).filter(|step| !step.is_empty() && *step != "body");
-    let top = steps.next()?;
-    let below: Vec<&str> = steps.collect();
-    let has = |name: &str| below.contains(&name);
-    match top {
-        "tools" | "system" | "messages" if has("cache_control") => Some(mark(&below)),
-        // A schema's own names are the client's.
-        "tools" if has("input_schema") => None,
-        "tools" => TOOL_FIELDS.iter().find(|(name, _)| has(name)).map(|(_, field)| *field),
-        "messages" => match below.as_slice() {
-            [_, "role"] => Some(Field::SystemRole),
-            [_, "output_config", ..] => Some(Field::MessageConfig),
-            _ => None,
-        },
-        "thinking" if has("display") => Some(Field::ThinkingDisplay),
-        "thinking" if has("block_binding") => Some(Field::ThinkingBinding),
-        "output_config" if has("effort") => Some(Field::Effort),
-        "output_config" if has("format") => Some(Field::OutputFormat),
-        "output_config" if has("task_budget") => Some(Field::TaskBudget),
-        "cache_control" if below.is_empty() => Some(Field::AutoCache),
-        "cache_control" => Some(mark(&below)),
-        "anthropic_beta" | "betas" => Some(Field::Betas),
-        plain => Field::top(plain),
-    }
-}
-
-/// What is refused of a cache mark.
-fn mark(steps: &[&str]) -> Field {
-    match steps.last() {
-        Some(&"scope") => Field::CacheScope,
-        Some(&"ttl") => Field::CacheTtl,
-        _ => Field::CacheMarks,
-    }
+/// Google's `Unknown name "strict" at 'tools[0].function': Cannot find field.` as one path.
+fn googled(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("nknown name \"")?;
+    let (name, rest) = rest.split_once('"')?;
+    let (path, _) = rest.strip_prefix(" at '")?.split_once('\'')?;
+    Some(format!("{path}.{name}"))
 }
 
 /// The path that stands in front of a colon, if one does; a proxy's own words may come before it.
-fn subject(message: &str) -> Option<&str> {
+fn subject(message: &str, is_path: impl Fn(&str) -> bool) -> Option<&str> {
     let fronts = message.match_indices(": ").filter_map(|(at, _)| message[..at].rsplit(' ').next());
     fronts.map(|word| word.trim_matches(['`', '"', '\''])).find(|word| is_path(word))
 }
 
-fn is_path(word: &str) -> bool {
+fn has_form_of_path(word: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-[]#/".contains(&byte);
-    (word.contains(['.', '_', '/']) && word.bytes().all(known)) || at_path(word).is_some()
+    word.contains(['.', '_', '/']) && word.bytes().all(known)
 }
 
 /// Words of a message that may name a field: what stands in quotes or brackets, what is written as only a field is
@@ -193,6 +182,7 @@ const MONEY: &[&str] = &[
     "requires more credits",
     "used all available credits",
     "billing account is disabled",
+    "key limit exceeded",
     "requires billing to be enabled",
 ];
 
@@ -272,6 +262,11 @@ const SIGNATURE: &[&str] = &[
     // The turn had thinking once, and another provider's was cut: without any, the model is asked not to think.
     "expected `thinking` or `redacted_thinking`, but found",
     "must start with a thinking block",
+    // The same of providers that carry it in a field of Chat Completions.
+    "in the thinking mode must be passed back",
+    "reasoning_content is missing",
+    "missing `reasoning_content`",
+    "encrypted content could not be",
     "corrupted thought signature",
     "thought signature is not valid",
     "invalid thought signature",
@@ -280,6 +275,7 @@ const SIGNATURE: &[&str] = &[
 const MODEL_CODES: &[&str] = &[
     "model_not_found",
     "model_not_available",
+    "model_not_supported",
     "invalid_model",
     "unknown_model",
     "deploymentnotfound",
@@ -306,7 +302,24 @@ const MODEL: &[&str] = &[
 /// How a message writes the name of the model that is not there.
 const NAMING_MODEL: &[&str] = &["model `", "model '", "model \"", "model: ", "models/", "the model "];
 
+/// `OpenRouter` found no endpoint for what the request uses; without it the model is there.
+const UNABLE: &[&str] = &["no endpoints found that support"];
+
+/// A filter of an aggregator looked at the content, and refuses with the status of a bad key.
+const FLAGGED: &[&str] = &["was flagged", "requires moderation"];
+
 const FIELD_CODES: &[&str] = &["unsupported_parameter", "unsupported_value", "unknown_parameter"];
+
+/// What stands right before the name of a field, which is in no quotes.
+const FRONTS: &[&str] = &[
+    "not supported on this model: ",
+    "not support parameter ",
+    "not support the parameter ",
+    "request argument supplied: ",
+    "request arguments supplied: ",
+    "unsupported parameter: ",
+    "unknown parameter: ",
+];
 
 /// What a message says of something that the model does not take, in contrast to something that is wrong.
 const REFUSING: &[&str] = &[
@@ -329,34 +342,4 @@ const REFUSING: &[&str] = &[
     "extraneous key",
     "expected tags",
     "cannot both be specified",
-];
-
-/// Messages that name what they are about in words. All parts must be there; the first line that fits counts.
-const PHRASES: &[(&[&str], Field)] = &[
-    // Names effort too, as what to use instead.
-    (&["\"thinking.type", "not supported"], Field::Thinking),
-    (&["effort", "not support"], Field::Effort),
-    (&["effort parameter"], Field::Effort),
-    (&["`temperature` and `top_p` cannot both"], Field::TopP),
-    (&["fast mode", "not"], Field::Speed),
-    (&["adaptive thinking", "not support"], Field::Thinking),
-    (&["extended thinking", "not support"], Field::Thinking),
-    (&["does not support thinking"], Field::Thinking),
-    (&["thinking is not supported"], Field::Thinking),
-    (&["clear_thinking_20251015", "requires"], Field::ContextManagement),
-    (&["long context beta"], Field::Beta(Beta::CONTEXT_1M)),
-    (&["structured outputs are not supported"], Field::OutputFormat),
-    (&["does not support structured output"], Field::OutputFormat),
-    (&["does not support this tool_choice"], Field::ToolChoice),
-    (&["unexpected role", "system"], Field::SystemRole),
-    (&["role", "system", "not support"], Field::SystemRole),
-    (&[".role: input should be 'user' or 'assistant'"], Field::SystemRole),
-];
-
-const TOOL_FIELDS: &[(&str, Field)] = &[
-    ("strict", Field::ToolStrict),
-    ("defer_loading", Field::ToolDefer),
-    ("eager_input_streaming", Field::ToolEager),
-    ("input_examples", Field::ToolExamples),
-    ("allowed_callers", Field::ToolCallers),
 ];

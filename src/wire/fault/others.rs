@@ -1,18 +1,9 @@
 //! Error bodies in the formats of clients whose dialects are not spoken yet: an unknown path or an endpoint that is not
 //! offered is refused in the surface's own words (wire.md section 12).
 //!
-//! Anthropic's own format, with its classification, is [`super::anthropic::fault`].
+//! Only writes; the formats of the dialects that are spoken are theirs.
 
 use serde_json::json;
-
-/// `OpenAI`'s `{"error": {…}}`.
-pub fn openai(status: u16, message: &str) -> Vec<u8> {
-    let kind = match status {
-        500.. => "server_error",
-        _ => "invalid_request_error",
-    };
-    json!({"error": {"message": message, "type": kind, "param": null, "code": null}}).to_string().into_bytes()
-}
 
 /// Google's `{"error": {"code", "message", "status"}}`.
 pub fn google(status: u16, message: &str) -> Vec<u8> {
@@ -45,10 +36,6 @@ mod tests {
     #[test]
     fn each_surface_has_its_words() {
         for (body, expected) in [
-            (
-                super::openai(404, "a \"b\""),
-                r#"{"error":{"code":null,"message":"a \"b\"","param":null,"type":"invalid_request_error"}}"#,
-            ),
             (super::google(501, "no"), r#"{"error":{"code":501,"message":"no","status":"UNIMPLEMENTED"}}"#),
             (super::bedrock("no"), r#"{"message":"no"}"#),
             (super::own("no"), r#"{"error":{"message":"no"}}"#),

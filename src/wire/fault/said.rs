@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Span, text};
-use crate::wire::anthropic::request::member_of;
+use crate::json::{self, Span, member_of, text};
 
 /// The words of an error body; what it does not have is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,14 +18,37 @@ pub(super) struct Said<'b> {
     pub message: Cow<'b, str>,
     /// The field that it is about, if the body says so apart from the message.
     pub param: Cow<'b, str>,
-    /// Whether the body is an error of the dialect as it stands.
-    pub native: bool,
 }
 
 impl<'b> Said<'b> {
-    /// Reads a body.
+    /// Reads a body. A router's own text says only that somebody failed; what that one said is beside it, as a text or as
+    /// a whole body.
     pub fn read(body: &'b [u8]) -> Self {
         let body = body.trim_ascii();
+        let said = Self::as_it_stands(body);
+        let error = member_of(body, Span::all(body), "error");
+        let metadata = error.and_then(|error| member_of(body, error.value, "metadata"));
+        match metadata.map(|metadata| word(body, metadata.value, &["raw"])) {
+            Some(raw) if !raw.is_empty() => said.routed(&raw),
+            _ => said,
+        }
+    }
+
+    fn routed(self, raw: &str) -> Self {
+        let inner = Said::as_it_stands(raw.as_bytes());
+        let first = |words: [Cow<'_, str>; 2], own: Cow<'b, str>| {
+            let told = words.into_iter().find(|word| !word.is_empty());
+            told.map_or(own, |word| Cow::Owned(word.into_owned()))
+        };
+        Self {
+            kind: first([inner.code, inner.kind], self.kind),
+            code: self.code,
+            message: first([inner.message, Cow::default()], self.message),
+            param: first([inner.param, Cow::default()], self.param),
+        }
+    }
+
+    fn as_it_stands(body: &'b [u8]) -> Self {
         match body.first() {
             Some(b'{') => Self::object(body, Span::all(body)),
             Some(b'[') => match json::elements(body, Span::all(body)).next() {
@@ -40,7 +62,7 @@ impl<'b> Said<'b> {
 
     fn object(body: &'b [u8], top: Span) -> Self {
         match member_of(body, top, "error").map(|error| error.value) {
-            Some(error) if body.get(error.start) == Some(&b'{') => Self::nested(body, top, error),
+            Some(error) if body.get(error.start) == Some(&b'{') => Self::nested(body, error),
             Some(error) if body.get(error.start) == Some(&b'"') => {
                 Self { message: string(body, error), code: word(body, top, &["code"]), ..Self::default() }
             }
@@ -49,18 +71,12 @@ impl<'b> Said<'b> {
     }
 
     /// `{"error": {…}}`.
-    fn nested(body: &'b [u8], top: Span, error: Span) -> Self {
-        let kind = word(body, error, &["type", "status"]);
-        let told = message(body, error);
-        let native = word(body, top, &["type"]) == "error" && !kind.is_empty() && !told.is_empty();
-        // A router's own text says only that somebody failed; what that one said is beside it.
-        let raw = member_of(body, error, "metadata").map(|metadata| word(body, metadata.value, &["raw"]));
+    fn nested(body: &'b [u8], error: Span) -> Self {
         Self {
-            kind,
+            kind: word(body, error, &["type", "status"]),
             code: word(body, error, &["code"]),
-            message: raw.filter(|raw| !raw.is_empty()).unwrap_or(told),
+            message: message(body, error),
             param: word(body, error, &["param"]),
-            native,
         }
     }
 
@@ -71,7 +87,6 @@ impl<'b> Said<'b> {
             code: word(body, top, &["code"]),
             message: message(body, top),
             param: word(body, top, &["param"]),
-            native: false,
         }
     }
 }
@@ -186,6 +201,13 @@ mod tests {
                 "busy",
                 "",
             ),
+            (
+                r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"{\"error\":{\"message\":\"m\",\"type\":\"t\",\"param\":\"p\",\"code\":\"c\"}}"}}}"#,
+                "c",
+                "400",
+                "m",
+                "p",
+            ),
             ("<html><head><TITLE> 502 Bad Gateway </title></head>", "", "", "502 Bad Gateway", ""),
             ("<html>", "", "", "", ""),
             ("upstream connect error", "", "", "upstream connect error", ""),
@@ -199,15 +221,5 @@ mod tests {
             let words = [&said.kind, &said.code, &said.message, &said.param].map(AsRef::as_ref);
             assert_eq!(words, [kind, code, message, param], "{body}");
         }
-    }
-
-    #[test]
-    fn only_an_error_of_the_dialect_is_native() {
-        let native = |body: &str| Said::read(body.as_bytes()).native;
-        assert!(native(r#"{"error": {"message": "m", "type": "not_found_error"}, "type": "error"}"#));
-        assert!(!native(r#"{"error":{"message":"m","type":"not_found_error"}}"#));
-        assert!(!native(r#"{"type":"error","error":{"message":"m"}}"#));
-        assert!(!native(r#"{"type":"error","error":"m"}"#));
-        assert!(!native("gone"));
     }
 }
