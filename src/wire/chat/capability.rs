@@ -46,6 +46,8 @@ pub struct Capability {
     pub thinks: Thinks,
     /// Levels of effort, least first; empty: its provider's.
     pub efforts: &'static [Effort],
+    /// Whether it can be told how hard to think.
+    pub effort: bool,
     /// Whether it thinks when nothing is said of it.
     pub thinks_unasked: bool,
     /// Sampling parameters.

@@ -8,7 +8,7 @@
 use memchr::memmem;
 
 use super::capability::{self, Capability, Sampling, Thinks};
-use super::repair;
+use super::repair::{self, Field, Site};
 use super::request::Ask;
 use crate::error::Error;
 use crate::json::{self, Edits, Member, Span, Spliced, member_of, text};
@@ -48,7 +48,6 @@ struct Shaper<'a, 'b> {
     target: &'a Target<'a>,
     /// What the model sent takes, where that is another one than the model asked for.
     model: Option<&'static Capability>,
-    dropped: Vec<&'static str>,
     edits: Edits,
     loss: Loss,
 }
@@ -58,8 +57,7 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let (asked, sent) = (capability::of(&ask.model), capability::of(target.model));
         let other = |sent: &&Capability| asked.is_none_or(|asked| asked.family != sent.family);
         let model = sent.filter(|_| ask.model != target.model).filter(other);
-        let dropped = repair::dropped(target.repairs).collect();
-        Self { ask, target, model, dropped, edits: Edits::new(), loss: Loss::default() }
+        Self { ask, target, model, edits: Edits::new(), loss: Loss::default() }
     }
 
     fn finish(self, usage_added: bool) -> Shaped<'b> {
@@ -72,13 +70,13 @@ impl<'a, 'b> Shaper<'a, 'b> {
         }
     }
 
-    fn drops(&self, field: &str) -> bool {
-        self.dropped.contains(&field)
+    fn drops(&self, field: Field) -> bool {
+        repair::has(self.target.repairs, field)
     }
 
     /// Asks for usage at the end of a stream; tells whether the client did not.
     fn usage(&mut self) -> bool {
-        let wanted = self.target.traits.usage_option && !self.drops("stream_options");
+        let wanted = self.target.traits.usage_option && !self.drops(Field::StreamOptions);
         if !(self.ask.stream && wanted) || self.ask.include_usage {
             return false;
         }
@@ -106,7 +104,8 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let mut sent = names.filter_map(|name| Some((name, self.limit(name)?)));
         let (first, second) = (sent.next(), sent.next());
         let Some((name, (member, asked))) = first else {
-            if let Some(limit) = self.target.limit {
+            let both = self.drops(Field::MaxTokens) && self.drops(Field::MaxCompletionTokens);
+            if let Some(limit) = self.target.limit.filter(|_| !both) {
                 self.insert(self.limit_name(self.default_name()), limit.to_string().as_bytes());
             }
             return;
@@ -117,6 +116,10 @@ impl<'a, 'b> Shaper<'a, 'b> {
                 self.edits.remove(member.whole());
                 self.loss.add(name);
             }
+        }
+        if self.drops(Field::MaxTokens) && self.drops(Field::MaxCompletionTokens) {
+            self.remove(name);
+            return;
         }
         let wanted = self.limit_name(name);
         if wanted != name {
@@ -145,19 +148,72 @@ impl<'a, 'b> Shaper<'a, 'b> {
     fn limit_name(&self, name: &'static str) -> &'static str {
         let refuses_plain = capability::of(self.target.model).is_some_and(|model| model.completion_limit);
         match self.target.traits.output_limit {
-            _ if self.drops(PLAIN) => COMPLETION,
-            _ if self.drops(COMPLETION) => PLAIN,
+            _ if self.drops(Field::MaxTokens) => COMPLETION,
+            _ if self.drops(Field::MaxCompletionTokens) => PLAIN,
             OutputLimit::MaxTokens => PLAIN,
             OutputLimit::MaxCompletionTokens if refuses_plain => COMPLETION,
             OutputLimit::MaxCompletionTokens => name,
         }
     }
 
-    /// Takes out what was refused before; the limit has another name instead.
+    /// Takes out what was refused before, or writes it as it is taken.
     fn refused(&mut self) {
-        for name in std::mem::take(&mut self.dropped) {
-            if !matches!(name, PLAIN | COMPLETION) {
-                self.remove(name);
+        for field in Field::from_bits(self.target.repairs) {
+            let gone = match field.site() {
+                Site::Top(names) => names.iter().filter_map(|name| self.ask.field(name)).collect(),
+                Site::Tool(name) => self.of_tools(name, true),
+                Site::Message(name) => self.of_messages(name),
+                Site::Marks => self.marks(),
+                // The limit's name is its own matter, a role is not taken out.
+                Site::Renamed(..) => Vec::new(),
+                Site::Role(from, to) => {
+                    self.roles(field, from, to);
+                    Vec::new()
+                }
+            };
+            if !gone.is_empty() {
+                self.loss.add(field.name());
+            }
+            for member in gone {
+                self.edits.remove(member.whole());
+            }
+        }
+    }
+
+    /// The members of that name of each tool, or of its function.
+    fn of_tools(&self, name: &str, function: bool) -> Vec<Member> {
+        let body = self.ask.body;
+        let tools = self.ask.field("tools").map(|tools| tools.value);
+        let tools = tools.into_iter().flat_map(|tools| json::elements(body, tools).map_while(Result::ok));
+        let holders = tools.filter_map(|tool| {
+            if function { member_of(body, tool, "function").map(|inner| inner.value) } else { Some(tool) }
+        });
+        holders.filter_map(|holder| member_of(body, holder, name)).collect()
+    }
+
+    fn of_messages(&self, name: &str) -> Vec<Member> {
+        let messages = self.ask.messages.iter();
+        messages.filter_map(|message| member_of(self.ask.body, *message, name)).collect()
+    }
+
+    /// Every `cache_control`: the body's, of messages, of their parts, of tools.
+    fn marks(&self) -> Vec<Member> {
+        let body = self.ask.body;
+        let contents = self.of_messages("content");
+        let parts =
+            contents.iter().flat_map(|content| json::elements(body, content.value).map_while(Result::ok));
+        let parts = parts.filter_map(|part| member_of(body, part, MARK));
+        let others = self.of_messages(MARK).into_iter().chain(self.of_tools(MARK, false));
+        self.ask.field(MARK).into_iter().chain(others).chain(parts).collect()
+    }
+
+    /// Gives messages of a role another one, or the one behind it where that is refused too.
+    fn roles(&mut self, field: Field, from: &str, to: &str) {
+        let to = if to == "system" && self.drops(Field::SystemRole) { "user" } else { to };
+        for role in self.of_messages("role") {
+            if text::string(role.value.of(self.ask.body)).is_some_and(|role| role == from) {
+                self.edits.replace(role.value, text::quote(to));
+                self.loss.add(field.name());
             }
         }
     }
@@ -231,7 +287,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
             }
             self.loss.add("messages.reasoning_details");
             if cut.len() < all.len() {
-                cut.into_iter().for_each(|one| self.edits.remove(one));
+                for one in cut {
+                    self.edits.remove(one);
+                }
                 continue;
             }
             self.edits.remove(details.whole());
@@ -253,6 +311,7 @@ fn is_sealed(body: &[u8], detail: Span) -> bool {
 }
 
 const USAGE: &[u8] = b"{\"include_usage\":true}";
+const MARK: &str = "cache_control";
 const PLAIN: &str = "max_tokens";
 const COMPLETION: &str = "max_completion_tokens";
 
@@ -261,6 +320,7 @@ mod tests {
     use super::*;
     use crate::wire::traits::{CHAT, Traits};
 
+    const DEMANDS: Traits = Traits { replay: Replay::Demanded("reasoning_content"), ..CHAT };
     const OLD: Traits = Traits { output_limit: OutputLimit::MaxTokens, ..CHAT };
 
     fn target<'a>(model: &'a str, traits: &'static Traits) -> Target<'a> {
@@ -377,11 +437,46 @@ mod tests {
         ] {
             assert_eq!(shaped(&came, &target("m", &CHAT)).0, expected);
         }
-        static DEMANDS: Traits = Traits { replay: Replay::Demanded("reasoning_content"), ..CHAT };
         let (sent, loss, _) = shaped(&message(&details(sealed), text), &target("m", &DEMANDS));
         assert_eq!((sent, loss.as_str()), (message("", text), "messages.reasoning_details"));
         let cut = Target { cut_thinking: true, ..target("m", &CHAT) };
         assert_eq!(shaped(&message(&details(own), text), &cut).0, message("", ""));
+    }
+
+    #[test]
+    fn what_was_refused_before_is_left_out_or_renamed() {
+        let mark = r#","cache_control":{"type":"ephemeral"}"#;
+        let body = |mark: &str, limit: &str, rest: &str| {
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"developer","content":[{{"type":"text","text":"a"{mark}}}]{mark}}},{{"role":"user","content":"b"}}]{limit}{rest}}}"#
+            )
+        };
+        let tools = |strict: &str, mark: &str| {
+            format!(r#","tools":[{{"type":"function","function":{{"name":"f"{strict}}}{mark}}}]"#)
+        };
+        let strict = r#","strict":true"#;
+        let came = body(mark, r#","max_tokens":5"#, &tools(strict, mark));
+        for (fields, expected, loss) in [
+            (&[Field::CacheControl][..], came.replace(mark, ""), "cache_control"),
+            (&[Field::ToolStrict], came.replace(strict, ""), "tools.strict"),
+            (&[Field::MaxTokens], came.replace("max_tokens", "max_completion_tokens"), ""),
+            (
+                &[Field::MaxTokens, Field::MaxCompletionTokens],
+                came.replace(r#","max_tokens":5"#, ""),
+                "max_tokens",
+            ),
+            (&[Field::DeveloperRole], came.replace("developer", "system"), "messages.developer"),
+            (
+                &[Field::DeveloperRole, Field::SystemRole],
+                came.replace("developer", "user"),
+                "messages.developer",
+            ),
+            (&[Field::Temperature, Field::MessageName], came.clone(), ""),
+        ] {
+            let repairs = fields.iter().fold(0, |bits, field| bits | field.bit());
+            let (sent, lost, _) = shaped(&came, &Target { repairs, ..target("m", &CHAT) });
+            assert_eq!((sent, lost.as_str()), (expected, loss), "{fields:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ const PLAIN: Capability = Capability {
     max_output: 16_384,
     thinks: Never,
     efforts: &[],
+    effort: true,
     thinks_unasked: false,
     sampling: Free,
     stop: true,
@@ -66,8 +67,8 @@ const GPT56: Capability =
 
 const GEMINI: Capability = Capability { window: 1_048_576, max_output: 65_536, marks: true, ..THINKING };
 
-/// Penalties and `stop` are refused, `temperature` is not.
-const GROK: Capability = Capability { thinks: Always, stop: false, ..THINKING };
+/// Penalties and `stop` are refused, `temperature` is not; few can be told how hard to think.
+const GROK: Capability = Capability { thinks: Always, stop: false, effort: false, ..THINKING };
 
 const CLAUDE: Capability = Capability {
     window: 200_000,
@@ -170,7 +171,7 @@ pub(super) const FAMILIES: &[Capability] = &[
     Capability { family: "deepseek-v4.1-flash", window: 1_048_576, max_output: 393_216, efforts: &[Low, High, Max], ..THINKING },
     Capability { family: "grok-3", window: 131_072, max_output: 131_072, images: false, ..PLAIN },
     Capability { family: "grok-2", window: 131_072, max_output: 131_072, images: false, ..PLAIN },
-    Capability { family: "grok-3-mini", window: 131_072, max_output: 131_072, efforts: &[Low, High], images: false, ..GROK },
+    Capability { family: "grok-3-mini", window: 131_072, max_output: 131_072, efforts: &[Low, High], images: false, effort: true, ..GROK },
     Capability { family: "grok-4", window: 256_000, max_output: 256_000, ..GROK },
     Capability { family: "grok-code-fast", window: 256_000, max_output: 256_000, ..GROK },
     Capability { family: "grok-code-fast-1", window: 256_000, max_output: 256_000, ..GROK },
@@ -184,10 +185,10 @@ pub(super) const FAMILIES: &[Capability] = &[
     Capability { family: "grok-4.1-fast-non-reasoning", window: 1_000_000, max_output: 1_000_000, ..PLAIN },
     Capability { family: "grok-4.20-non-reasoning", window: 1_000_000, max_output: 1_000_000, ..PLAIN },
     Capability { family: "grok-4.20-0309-non-reasoning", window: 1_000_000, max_output: 1_000_000, ..PLAIN },
-    Capability { family: "grok-4.5", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], ..GROK },
-    Capability { family: "grok-4.6", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], ..GROK },
-    Capability { family: "grok-4.7", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], ..GROK },
-    Capability { family: "grok-build", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], ..GROK },
+    Capability { family: "grok-4.5", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], effort: true, ..GROK },
+    Capability { family: "grok-4.6", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], effort: true, ..GROK },
+    Capability { family: "grok-4.7", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], effort: true, ..GROK },
+    Capability { family: "grok-build", window: 500_000, max_output: 500_000, efforts: &[Low, Medium, High], effort: true, ..GROK },
     Capability { family: "codestral", window: 256_000, max_output: 256_000, images: false, ..PLAIN },
     Capability { family: "codestral-mamba", window: 256_000, max_output: 256_000, images: false, ..PLAIN },
     Capability { family: "devstral", window: 256_000, max_output: 256_000, images: false, ..PLAIN },

@@ -20,23 +20,20 @@ use crate::error::Error;
 use crate::json::text;
 use crate::wire::Loss;
 use crate::wire::chat::capability::{self, Capability};
-use crate::wire::chat::repair;
+use crate::wire::chat::repair::{self, Field};
 use crate::wire::ir::{Block, Content, Conversation, Source, Ttl};
 use crate::wire::traits::{CacheForm, Traits};
 use crate::wire::translate::{Target, Toolbox, Written};
 
-/// Writes a request. `tools` are the conversation's, translated ([`super::tools::write`]). The loss is that of reading,
-/// of the tools and of writing together. An error is the client's: the provider cannot do what must be done.
+/// Writes a request. `tools` are the conversation's, translated ([`super::tools::write`]). The loss is that of
+/// writing alone. An error is the client's: the provider cannot do what must be done.
 pub fn write(
     conversation: &Conversation<'_>,
     tools: &Arc<Toolbox>,
     target: &Target<'_>,
 ) -> Result<Written, Error> {
     let given = Given::new(conversation, tools, target);
-    let mut loss = conversation.loss.clone();
-    for name in tools.loss.names() {
-        loss.add(name.to_owned());
-    }
+    let mut loss = Loss::default();
     let choice = choice::choose(&given, &mut loss)?;
     let level = thinking::level(&given, choice.unthinking);
     let mut request = Request { given: &given, out: Vec::with_capacity(room(conversation)), loss };
@@ -67,8 +64,6 @@ struct Given<'a> {
     traits: &'static Traits,
     /// `None`: nobody has described the model, it takes what its provider takes.
     model: Option<&'static Capability>,
-    /// Top-level fields that were refused before.
-    dropped: Vec<&'static str>,
     /// Whose opaque state the target takes.
     family: Cow<'static, str>,
     /// Cache marks are written.
@@ -84,14 +79,16 @@ impl<'a> Given<'a> {
             target,
             traits,
             model: capability::of(target.model),
-            dropped: repair::dropped(target.repairs).collect(),
             family: traits.family_of(target.model),
-            marks: traits.cache == CacheForm::Marks && capability::takes_marks(target.model),
+            marks: traits.cache == CacheForm::Marks
+                && capability::takes_marks(target.model)
+                && !repair::has(target.repairs, Field::CacheControl),
         }
     }
 
-    fn drops(&self, field: &str) -> bool {
-        self.dropped.contains(&field)
+    /// Whether this was refused before.
+    fn drops(&self, field: Field) -> bool {
+        repair::has(self.target.repairs, field)
     }
 
     fn takes_images(&self) -> bool {
@@ -114,7 +111,7 @@ struct Request<'g, 'a> {
 impl Request<'_, '_> {
     /// `,"name":` in front of a value; `false`: the field was refused before, and that it is lost is noted.
     fn opens(&mut self, name: &'static str) -> bool {
-        if self.given.drops(name) {
+        if Field::top(name).is_some_and(|field| self.given.drops(field)) {
             self.loss.add(name);
             return false;
         }
@@ -149,7 +146,7 @@ impl Request<'_, '_> {
         let front = std::mem::take(&mut self.out);
         choice::write(&mut self, choice);
         self.out.push(b'}');
-        let tools = choice.alone(tools).unwrap_or_else(|| Arc::clone(tools));
+        let tools = choice::offered(&mut self, tools, choice);
         Written { front, tools: Some(tools), back: self.out, betas: None, loss: self.loss }
     }
 }

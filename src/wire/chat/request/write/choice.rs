@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::{Given, Request, bad, thinking};
 use crate::error::Error;
-use crate::json::{self, Span};
+use crate::json::{self, Edits, Span, member_of};
 use crate::wire::Loss;
+use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Choice, Escaped, Switch};
 use crate::wire::names;
 use crate::wire::traits::ForcedChoice;
@@ -33,13 +34,45 @@ enum Word<'a> {
 
 impl Chosen<'_> {
     const UNSAID: Chosen<'static> = Chosen { word: None, only: None, unthinking: false };
+}
 
-    /// The list with the one tool that is chosen, where it cannot be named.
-    pub(super) fn alone(&self, tools: &Toolbox) -> Option<Arc<Toolbox>> {
-        let entry = json::elements(&tools.json, Span::all(&tools.json)).nth(self.only?)?.ok()?;
-        let json = [b"[", entry.of(&tools.json), b"]"].concat().into_boxed_slice();
-        Some(Arc::new(Toolbox { json, ..tools.clone() }))
+/// The list that is sent: nearly always the very one that was translated before.
+pub(super) fn offered(
+    request: &mut Request<'_, '_>,
+    tools: &Arc<Toolbox>,
+    chosen: &Chosen<'_>,
+) -> Arc<Toolbox> {
+    let refused = [(Field::ToolStrict, "strict"), (Field::CacheControl, "cache_control")];
+    let refused = refused.into_iter().filter(|(field, _)| request.given.drops(*field));
+    let mut sent = Arc::clone(tools);
+    for (field, name) in refused {
+        if let Some(json) = without(&sent.json, name) {
+            request.loss.add(field.name());
+            sent = Arc::new(Toolbox { json, ..Toolbox::clone(&sent) });
+        }
     }
+    let entry =
+        chosen.only.and_then(|only| json::elements(&sent.json, Span::all(&sent.json)).nth(only)?.ok());
+    match entry {
+        None => sent,
+        Some(entry) => {
+            let json = [b"[", entry.of(&sent.json), b"]"].concat().into_boxed_slice();
+            Arc::new(Toolbox { json, ..Toolbox::clone(&sent) })
+        }
+    }
+}
+
+/// The list without a member of each tool or of its function; `None` where no tool has it.
+fn without(list: &[u8], name: &str) -> Option<Box<[u8]>> {
+    let mut edits = Edits::new();
+    for tool in json::elements(list, Span::all(list)).map_while(Result::ok) {
+        let function = member_of(list, tool, "function").map(|function| function.value);
+        let places = [Some(tool), function].into_iter().flatten();
+        places
+            .filter_map(|place| member_of(list, place, name))
+            .for_each(|member| edits.remove(member.whole()));
+    }
+    (!edits.is_empty()).then(|| edits.on(list).to_vec().into_boxed_slice())
 }
 
 /// Decides what is said.
@@ -120,18 +153,20 @@ pub(super) fn write(request: &mut Request<'_, '_>, chosen: &Chosen<'_>) {
         Some(Word::Auto) => request.word("tool_choice", b"auto"),
         Some(Word::None) => request.word("tool_choice", b"none"),
         Some(Word::Any) => request.word("tool_choice", traits.required.as_bytes()),
-        Some(Word::Tool(name)) => {
-            if request.opens("tool_choice") {
-                request.out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":\"");
-                request.out.extend_from_slice(&names::fit_name(name, traits.name_length));
-                request.out.extend_from_slice(b"\"}}");
-            }
-        }
+        Some(Word::Tool(name)) => named(request, name),
     }
     let Some(parallel) = request.given.conversation.parallel else { return };
     if traits.parallel_switch && request.given.model.is_none_or(|model| model.parallel) {
         request.member("parallel_tool_calls", if parallel { b"true" } else { b"false" });
     } else if !parallel {
         request.loss.add("disable_parallel_tool_use");
+    }
+}
+
+fn named(request: &mut Request<'_, '_>, name: &Escaped<'_>) {
+    if request.opens("tool_choice") {
+        request.out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":\"");
+        request.out.extend_from_slice(&names::fit_name(name, request.given.traits.name_length));
+        request.out.extend_from_slice(b"\"}}");
     }
 }

@@ -3,9 +3,12 @@
 //! Each is written where provider and model take it, and noted as lost where they do not and it was asked for. Names of
 //! losses are those that the clients of the other dialects use. Adds no default of its own.
 
+use std::io::Write;
+
 use super::{Request, thinking};
 use crate::json::{Span, member_of, text};
 use crate::wire::chat::capability::Sampling;
+use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Escaped, Format, Setting, Tier};
 use crate::wire::names;
 use crate::wire::traits::{CacheForm, FormatForm, OutputLimit, UserField};
@@ -29,7 +32,7 @@ fn stream(request: &mut Request<'_, '_>) {
         return;
     }
     request.out.extend_from_slice(b",\"stream\":true");
-    if request.given.traits.usage_option && !request.given.drops("stream_options") {
+    if request.given.traits.usage_option && !request.given.drops(Field::StreamOptions) {
         request.out.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");
     }
 }
@@ -39,6 +42,12 @@ fn output_limit(request: &mut Request<'_, '_>) {
     let given = request.given;
     let asked = given.conversation.max_output;
     let most = [given.model.map(|model| model.max_output), given.target.limit].into_iter().flatten().min();
+    if given.drops(Field::MaxTokens) && given.drops(Field::MaxCompletionTokens) {
+        if asked.is_some() {
+            request.loss.add("max_tokens");
+        }
+        return;
+    }
     let Some(limit) = asked.map(|asked| most.map_or(asked, |most| most.min(asked))).or(given.target.limit)
     else {
         return;
@@ -48,12 +57,12 @@ fn output_limit(request: &mut Request<'_, '_>) {
     }
     // Where one name was refused, the other one is taken.
     let name = match given.traits.output_limit {
-        OutputLimit::MaxTokens if given.drops("max_tokens") => "max_completion_tokens",
-        OutputLimit::MaxCompletionTokens if given.drops("max_completion_tokens") => "max_tokens",
+        OutputLimit::MaxTokens if given.drops(Field::MaxTokens) => "max_completion_tokens",
+        OutputLimit::MaxCompletionTokens if given.drops(Field::MaxCompletionTokens) => "max_tokens",
         OutputLimit::MaxTokens => "max_tokens",
         OutputLimit::MaxCompletionTokens => "max_completion_tokens",
     };
-    request.member(name, limit.to_string().as_bytes());
+    let _ = write!(request.out, ",\"{name}\":{limit}");
 }
 
 fn sampling(request: &mut Request<'_, '_>, thinks: bool) {
@@ -123,7 +132,7 @@ fn format(request: &mut Request<'_, '_>) {
     match (&request.given.conversation.format, form) {
         (Format::Text, _) => {}
         (Format::Json, FormatForm::Schema | FormatForm::Json) => {
-            request.member("response_format", JSON_OBJECT)
+            request.member("response_format", JSON_OBJECT);
         }
         (Format::Schema { .. }, FormatForm::Json) => {
             request.loss.add("output_config.format");

@@ -9,15 +9,16 @@
 //! A call without a result gets one that says so, and a result without a call becomes the user's text: strict servers refuse
 //! both, and so would each turn after. Never writes an empty message. Contents are written by `pieces`.
 
-use super::pieces::Pieces;
+use super::pieces::{self, Pieces};
 use super::{Request, replay};
 use crate::json::text;
+use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Block, Content, Escaped, Format, Role, Ttl, Turn};
 use crate::wire::names;
 use crate::wire::traits::{FormatForm, LateSystem, Replay, SystemRole};
 
 /// Writes all messages; `false`: there is nothing to be said.
-pub(super) fn write<'a>(request: &mut Request<'_, 'a>) -> bool {
+pub(super) fn write(request: &mut Request<'_, '_>) -> bool {
     let start = request.out.len();
     let mut history = History { request, pieces: Pieces::default(), answers: Vec::new(), start };
     history.instructions();
@@ -76,6 +77,8 @@ impl<'a> History<'_, '_, 'a> {
     fn system_role(&self) -> &'static [u8] {
         let given = self.request.given;
         match given.traits.system {
+            _ if given.drops(Field::SystemRole) => b"user",
+            SystemRole::ByModel if given.drops(Field::DeveloperRole) => b"system",
             SystemRole::ByModel if given.model.is_some_and(|model| model.developer) => b"developer",
             SystemRole::ByModel | SystemRole::System => b"system",
         }
@@ -110,7 +113,7 @@ impl<'a> History<'_, '_, 'a> {
         let given = self.request.given;
         let blocks = || run.iter().flat_map(|turn| &turn.blocks);
         for block in blocks() {
-            self.pieces.note_foreign(&mut self.request.loss, block);
+            pieces::note_foreign(&mut self.request.loss, block);
         }
         let tools = given.traits.tools;
         let has_calls = tools && blocks().any(is_call);
@@ -154,6 +157,7 @@ impl<'a> History<'_, '_, 'a> {
                         self.pieces.together();
                     }
                     Content::ToolCall { name, args, .. } if !tools => {
+                        self.pieces.apart();
                         let told = [b"[Called ", name.as_bytes(), b" with "].concat();
                         self.pieces.open(&mut self.request.out);
                         self.put(&told);
@@ -241,14 +245,11 @@ impl<'a> History<'_, '_, 'a> {
         self.put(b"\",\"content\":");
         let marks = self.request.given.marks;
         self.pieces.begin(&mut self.request.out, marks);
-        let pictured = match block {
-            Some(block) => self.pieces.result(self.request, block),
-            None => {
-                self.request.loss.add("messages.tool_use");
-                self.pieces.text(&mut self.request.out, b"(no result)", None);
-                false
-            }
-        };
+        let pictured = block.is_some_and(|block| self.pieces.result(self.request, block));
+        if block.is_none() {
+            self.request.loss.add("messages.tool_use");
+            self.pieces.text(&mut self.request.out, b"(no result)", None);
+        }
         self.pieces.end(&mut self.request.out);
         self.put(b"}");
         pictured
@@ -272,7 +273,7 @@ impl<'a> History<'_, '_, 'a> {
         let mut pieces = turn.blocks.iter().filter(said);
         let (first, more) = (pieces.next(), pieces.next().is_some());
         for block in &turn.blocks {
-            self.pieces.note_foreign(&mut self.request.loss, block);
+            pieces::note_foreign(&mut self.request.loss, block);
         }
         let Some(first) = first else { return };
         let single = !more && is_text(first);
@@ -302,7 +303,7 @@ impl<'a> History<'_, '_, 'a> {
         }
         self.pieces.open(&mut self.request.out);
         self.put(b"Result of a tool call:\\n");
-        let pictured = self.pieces.result_text(self.request, block);
+        let pictured = pieces::result_text(self.request, block);
         self.pieces.close(&mut self.request.out, block.cache);
         if pictured {
             self.pieces.pictures(self.request, block);
@@ -314,12 +315,13 @@ impl<'a> History<'_, '_, 'a> {
         if !turn.blocks.iter().any(is_text) {
             return;
         }
-        match self.request.given.traits.late_system {
-            LateSystem::InPlace => {
+        let given = self.request.given;
+        match given.traits.late_system {
+            LateSystem::InPlace if !given.drops(Field::SystemRole) => {
                 self.close_user(open);
                 self.system(&turn.blocks, None);
             }
-            LateSystem::AsUser => {
+            LateSystem::InPlace | LateSystem::AsUser => {
                 self.open_user(false, open);
                 self.reminder(turn);
                 if !self.request.given.traits.alternate {

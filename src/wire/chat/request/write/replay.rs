@@ -3,8 +3,9 @@
 //! Each provider wants it in another carrier, or not at all. What another family thought is cut, the same on every turn.
 //! Opaque state is checked to be JSON where it stands as JSON, and never looked into.
 
-use super::Request;
+use super::{Given, Request};
 use crate::json::{self, Span};
+use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Block, Content, Escaped, Seal};
 use crate::wire::traits::Replay;
 
@@ -21,7 +22,7 @@ pub(super) fn find<'c>(request: &mut Request<'_, '_>, blocks: impl Iterator<Item
         }
         // A provider that takes none back misses nothing of its own.
         let said = !text.is_empty() || seal.is_some_and(|seal| elements(&seal.payload).next().is_some());
-        found |= own && said && !given.target.cut_thinking && given.traits.replay != Replay::Never;
+        found |= own && said && !given.target.cut_thinking && is_taken(given);
     }
     found
 }
@@ -30,6 +31,17 @@ fn thought<'c>(block: &'c Block<'c>) -> Option<(&'c Escaped<'c>, Option<&'c Seal
     match &block.content {
         Content::Thinking { text, seal } => Some((text, seal.as_ref())),
         _ => None,
+    }
+}
+
+/// Whether the provider takes thinking back in its carrier.
+fn is_taken(given: &Given<'_>) -> bool {
+    let refused = |name| Field::of_message(name).is_some_and(|field| given.drops(field));
+    match given.traits.replay {
+        Replay::Never => false,
+        Replay::Part => true,
+        Replay::Field(name) | Replay::Demanded(name) => !refused(name),
+        Replay::Details => !refused("reasoning_details"),
     }
 }
 
@@ -48,7 +60,9 @@ pub(super) fn fields<'c>(
     let own = blocks.filter_map(thought).filter(|(_, seal)| is_own(*seal, family));
     match request.given.traits.replay {
         Replay::Field(name) | Replay::Demanded(name) if replayed => field(&mut request.out, name, own),
-        Replay::Demanded(name) if has_calls => field(&mut request.out, name, std::iter::empty()),
+        Replay::Demanded(name) if has_calls && is_taken(request.given) => {
+            field(&mut request.out, name, std::iter::empty());
+        }
         Replay::Details if replayed => details(&mut request.out, own),
         Replay::Never | Replay::Field(_) | Replay::Demanded(_) | Replay::Details | Replay::Part => {}
     }

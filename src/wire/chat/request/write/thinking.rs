@@ -95,6 +95,9 @@ pub(super) fn write(request: &mut Request<'_, '_>, level: Level) {
 }
 
 fn word(request: &mut Request<'_, '_>, level: Level) {
+    if request.given.model.is_some_and(|model| !model.effort) {
+        return;
+    }
     // A model that nobody has described may not think at all: then `none` is nothing that it knows.
     let knows_none = request.given.model.is_some() || request.given.traits.efforts.contains(&Effort::None);
     match level.effort {
