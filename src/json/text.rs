@@ -305,6 +305,11 @@ mod tests {
         for text in ["", "plain", every.as_str(), "\u{1f600}\"\\\u{7f}"] {
             assert_eq!(serde_json::from_slice::<String>(&quote(text)).unwrap(), text);
             assert_eq!(string(&quote(text)).unwrap(), text);
+            // At every place of a lane.
+            for front in 0..LANE {
+                let text = format!("{}{text}", "x".repeat(front));
+                assert_eq!(serde_json::from_slice::<String>(&quote(&text)).unwrap(), text);
+            }
         }
     }
 }

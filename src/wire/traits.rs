@@ -81,16 +81,12 @@ pub struct Traits {
 }
 
 impl Traits {
-    /// Whose opaque state a model of this provider takes and gives: the name in seals.
+    /// The family whose opaque state a model's answers carry, as seals name it.
     pub fn family_of(&self, model: &str) -> Cow<'static, str> {
         let vendor = model.split_once('/').map(|(vendor, _)| vendor).filter(|_| self.family_by_vendor);
-        match vendor {
-            None => Cow::Borrowed(self.family),
-            Some(vendor) => {
-                let plain = vendor.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-');
-                Cow::Owned(format!("{}-{}", self.family, plain.collect::<String>().to_ascii_lowercase()))
-            }
-        }
+        let Some(vendor) = vendor else { return Cow::Borrowed(self.family) };
+        let plain = vendor.chars().filter(char::is_ascii_alphanumeric);
+        Cow::Owned([self.family, "-"].into_iter().map(str::to_owned).chain(plain.map(String::from)).collect())
     }
 }
 

@@ -48,6 +48,7 @@ impl<'b> Ask<'b> {
             seen.note(body, member)?;
             fields.push(member);
         }
+        let max_output = seen.limit();
         let (model_at, model) = seen.model.ok_or_else(|| missing("model"))?;
         if model.is_empty() {
             return Err(bad("model: must not be empty"));
@@ -64,7 +65,7 @@ impl<'b> Ask<'b> {
             model_at,
             stream: seen.stream.unwrap_or(false),
             include_usage: seen.include_usage,
-            max_output: seen.max_completion_tokens.or(seen.max_tokens).flatten(),
+            max_output,
             messages,
             messages_at: seen.messages,
             fields,
@@ -95,19 +96,35 @@ fn role(body: &[u8], message: Span) -> Option<&[u8]> {
     Some(member_of(body, message, "role")?.value.of(body))
 }
 
-/// The members seen so far; what is required is still optional. A limit that is `null` is known and none.
+/// A limit that was sent.
+#[derive(Clone, Copy)]
+enum Limit {
+    None,
+    Tokens(u64),
+}
+
+/// The members seen so far; what is required is still optional.
 #[derive(Default)]
 struct Seen<'b> {
     model: Option<(Member, Cow<'b, str>)>,
     stream: Option<bool>,
     include_usage: bool,
-    max_tokens: Option<Option<u64>>,
-    max_completion_tokens: Option<Option<u64>>,
+    max_tokens: Option<Limit>,
+    max_completion_tokens: Option<Limit>,
     messages: Option<Member>,
     input: bool,
 }
 
 impl<'b> Seen<'b> {
+    /// The output limit; the newer name's where both say one.
+    fn limit(&self) -> Option<u64> {
+        let both = [self.max_completion_tokens, self.max_tokens];
+        both.into_iter().flatten().find_map(|limit| match limit {
+            Limit::None => None,
+            Limit::Tokens(tokens) => Some(tokens),
+        })
+    }
+
     fn note(&mut self, body: &'b [u8], member: Member) -> Result<(), Error> {
         let value = member.value.of(body);
         match text::string(member.key.of(body)).as_deref() {
@@ -145,11 +162,11 @@ impl<'b> Seen<'b> {
 }
 
 /// A count or `null`.
-fn limit(name: &str, value: &[u8]) -> Result<Option<u64>, Error> {
+fn limit(name: &str, value: &[u8]) -> Result<Limit, Error> {
     if value == b"null" {
-        return Ok(None);
+        return Ok(Limit::None);
     }
-    text::count(value).map(Some).ok_or_else(|| wrong(name, "an integer >= 0", value))
+    text::count(value).map(Limit::Tokens).ok_or_else(|| wrong(name, "an integer >= 0", value))
 }
 
 fn once(name: &str, again: bool) -> Result<(), Error> {

@@ -174,7 +174,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
             if !gone.is_empty() {
                 self.loss.add(field.name());
             }
-            gone.into_iter().for_each(|member| self.edits.remove(member.whole()));
+            for member in gone {
+                self.edits.remove(member.whole());
+            }
         }
     }
 
@@ -285,7 +287,9 @@ impl<'a, 'b> Shaper<'a, 'b> {
             }
             self.loss.add("messages.reasoning_details");
             if cut.len() < all.len() {
-                cut.into_iter().for_each(|one| self.edits.remove(one));
+                for one in cut {
+                    self.edits.remove(one);
+                }
                 continue;
             }
             self.edits.remove(details.whole());
@@ -316,6 +320,7 @@ mod tests {
     use super::*;
     use crate::wire::traits::{CHAT, Traits};
 
+    const DEMANDS: Traits = Traits { replay: Replay::Demanded("reasoning_content"), ..CHAT };
     const OLD: Traits = Traits { output_limit: OutputLimit::MaxTokens, ..CHAT };
 
     fn target<'a>(model: &'a str, traits: &'static Traits) -> Target<'a> {
@@ -432,7 +437,6 @@ mod tests {
         ] {
             assert_eq!(shaped(&came, &target("m", &CHAT)).0, expected);
         }
-        static DEMANDS: Traits = Traits { replay: Replay::Demanded("reasoning_content"), ..CHAT };
         let (sent, loss, _) = shaped(&message(&details(sealed), text), &target("m", &DEMANDS));
         assert_eq!((sent, loss.as_str()), (message("", text), "messages.reasoning_details"));
         let cut = Target { cut_thinking: true, ..target("m", &CHAT) };

@@ -45,7 +45,7 @@ pub fn write(
     }
     request.out.push(b']');
     fields::write(&mut request, level);
-    Ok(request.finish(tools, choice))
+    Ok(request.finish(tools, &choice))
 }
 
 /// The member that marks a part, a message or a tool for a prompt cache, comma first.
@@ -137,16 +137,16 @@ impl Request<'_, '_> {
         }
     }
 
-    fn finish(mut self, tools: &Arc<Toolbox>, choice: choice::Chosen<'_>) -> Written {
+    fn finish(mut self, tools: &Arc<Toolbox>, choice: &choice::Chosen<'_>) -> Written {
         if tools.json.is_empty() {
             self.out.push(b'}');
             return Written { front: self.out, loss: self.loss, ..Written::default() };
         }
         self.out.extend_from_slice(b",\"tools\":");
         let front = std::mem::take(&mut self.out);
-        choice::write(&mut self, &choice);
+        choice::write(&mut self, choice);
         self.out.push(b'}');
-        let tools = choice::offered(&mut self, tools, &choice);
+        let tools = choice::offered(&mut self, tools, choice);
         Written { front, tools: Some(tools), back: self.out, betas: None, loss: self.loss }
     }
 }

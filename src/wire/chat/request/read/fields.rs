@@ -42,7 +42,7 @@ pub(super) fn read<'b>(
         "frequency_penalty" => conversation.settings.push((Setting::FrequencyPenalty, value)),
         "presence_penalty" => conversation.settings.push((Setting::PresencePenalty, value)),
         "logit_bias" => conversation.settings.push((Setting::LogitBias, value)),
-        "logprobs" if value == b"false" => {}
+        "logprobs" | "store" if value == b"false" => {}
         "logprobs" | "top_logprobs" => conversation.settings.push((Setting::Logprobs, value)),
         "n" if value == b"1" => {}
         "n" => return Err(bad("n: expected 1, got more or none; the model answers once to each request")),
@@ -63,7 +63,6 @@ pub(super) fn read<'b>(
             Some(tier) => conversation.tier = Some(tier),
             None => conversation.loss.add(name.to_owned()),
         },
-        "store" if value == b"false" => {}
         "modalities" if value == b"[\"text\"]" => {}
         name => conversation.loss.add(name.to_owned()),
     }

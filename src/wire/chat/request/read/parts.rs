@@ -100,12 +100,11 @@ impl<'b> Site<'b> {
 
     fn file(&self, part: Span) -> Result<Media<'b>, Error> {
         let inner = member_of(self.body, part, "file").ok_or_else(|| missing(&self.field("file")))?.value;
-        let source = match self.text(inner, "file_id") {
-            Some(id) => Source::File(id),
-            None => {
-                let data = self.raw(inner, "file_data");
-                self.source(data.ok_or_else(|| missing(&self.field("file.file_data")))?)?
-            }
+        let source = if let Some(id) = self.text(inner, "file_id") {
+            Source::File(id)
+        } else {
+            let data = self.raw(inner, "file_data");
+            self.source(data.ok_or_else(|| missing(&self.field("file.file_data")))?)?
         };
         Ok(Media { kind: MediaKind::Document, source, title: self.text(inner, "filename"), detail: None })
     }

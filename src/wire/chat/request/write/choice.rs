@@ -153,18 +153,20 @@ pub(super) fn write(request: &mut Request<'_, '_>, chosen: &Chosen<'_>) {
         Some(Word::Auto) => request.word("tool_choice", b"auto"),
         Some(Word::None) => request.word("tool_choice", b"none"),
         Some(Word::Any) => request.word("tool_choice", traits.required.as_bytes()),
-        Some(Word::Tool(name)) => {
-            if request.opens("tool_choice") {
-                request.out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":\"");
-                request.out.extend_from_slice(&names::fit_name(name, traits.name_length));
-                request.out.extend_from_slice(b"\"}}");
-            }
-        }
+        Some(Word::Tool(name)) => named(request, name),
     }
     let Some(parallel) = request.given.conversation.parallel else { return };
     if traits.parallel_switch && request.given.model.is_none_or(|model| model.parallel) {
         request.member("parallel_tool_calls", if parallel { b"true" } else { b"false" });
     } else if !parallel {
         request.loss.add("disable_parallel_tool_use");
+    }
+}
+
+fn named(request: &mut Request<'_, '_>, name: &Escaped<'_>) {
+    if request.opens("tool_choice") {
+        request.out.extend_from_slice(b"{\"type\":\"function\",\"function\":{\"name\":\"");
+        request.out.extend_from_slice(&names::fit_name(name, request.given.traits.name_length));
+        request.out.extend_from_slice(b"\"}}");
     }
 }

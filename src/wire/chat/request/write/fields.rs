@@ -132,7 +132,7 @@ fn format(request: &mut Request<'_, '_>) {
     match (&request.given.conversation.format, form) {
         (Format::Text, _) => {}
         (Format::Json, FormatForm::Schema | FormatForm::Json) => {
-            request.member("response_format", JSON_OBJECT)
+            request.member("response_format", JSON_OBJECT);
         }
         (Format::Schema { .. }, FormatForm::Json) => {
             request.loss.add("output_config.format");

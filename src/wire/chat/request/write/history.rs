@@ -9,7 +9,7 @@
 //! A call without a result gets one that says so, and a result without a call becomes the user's text: strict servers refuse
 //! both, and so would each turn after. Never writes an empty message. Contents are written by `pieces`.
 
-use super::pieces::Pieces;
+use super::pieces::{self, Pieces};
 use super::{Request, replay};
 use crate::json::text;
 use crate::wire::chat::repair::Field;
@@ -18,7 +18,7 @@ use crate::wire::names;
 use crate::wire::traits::{FormatForm, LateSystem, Replay, SystemRole};
 
 /// Writes all messages; `false`: there is nothing to be said.
-pub(super) fn write<'a>(request: &mut Request<'_, 'a>) -> bool {
+pub(super) fn write(request: &mut Request<'_, '_>) -> bool {
     let start = request.out.len();
     let mut history = History { request, pieces: Pieces::default(), answers: Vec::new(), start };
     history.instructions();
@@ -113,7 +113,7 @@ impl<'a> History<'_, '_, 'a> {
         let given = self.request.given;
         let blocks = || run.iter().flat_map(|turn| &turn.blocks);
         for block in blocks() {
-            self.pieces.note_foreign(&mut self.request.loss, block);
+            pieces::note_foreign(&mut self.request.loss, block);
         }
         let tools = given.traits.tools;
         let has_calls = tools && blocks().any(is_call);
@@ -157,6 +157,7 @@ impl<'a> History<'_, '_, 'a> {
                         self.pieces.together();
                     }
                     Content::ToolCall { name, args, .. } if !tools => {
+                        self.pieces.apart();
                         let told = [b"[Called ", name.as_bytes(), b" with "].concat();
                         self.pieces.open(&mut self.request.out);
                         self.put(&told);
@@ -244,14 +245,11 @@ impl<'a> History<'_, '_, 'a> {
         self.put(b"\",\"content\":");
         let marks = self.request.given.marks;
         self.pieces.begin(&mut self.request.out, marks);
-        let pictured = match block {
-            Some(block) => self.pieces.result(self.request, block),
-            None => {
-                self.request.loss.add("messages.tool_use");
-                self.pieces.text(&mut self.request.out, b"(no result)", None);
-                false
-            }
-        };
+        let pictured = block.is_some_and(|block| self.pieces.result(self.request, block));
+        if block.is_none() {
+            self.request.loss.add("messages.tool_use");
+            self.pieces.text(&mut self.request.out, b"(no result)", None);
+        }
         self.pieces.end(&mut self.request.out);
         self.put(b"}");
         pictured
@@ -275,7 +273,7 @@ impl<'a> History<'_, '_, 'a> {
         let mut pieces = turn.blocks.iter().filter(said);
         let (first, more) = (pieces.next(), pieces.next().is_some());
         for block in &turn.blocks {
-            self.pieces.note_foreign(&mut self.request.loss, block);
+            pieces::note_foreign(&mut self.request.loss, block);
         }
         let Some(first) = first else { return };
         let single = !more && is_text(first);
@@ -305,7 +303,7 @@ impl<'a> History<'_, '_, 'a> {
         }
         self.pieces.open(&mut self.request.out);
         self.put(b"Result of a tool call:\\n");
-        let pictured = self.pieces.result_text(self.request, block);
+        let pictured = pieces::result_text(self.request, block);
         self.pieces.close(&mut self.request.out, block.cache);
         if pictured {
             self.pieces.pictures(self.request, block);

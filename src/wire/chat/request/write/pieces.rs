@@ -97,57 +97,13 @@ impl Pieces {
         }
     }
 
-    /// Notes what no provider of this dialect can be told.
-    pub(super) fn note_foreign(&mut self, loss: &mut Loss, block: &Block<'_>) {
-        let (Content::Server { raw, .. } | Content::Opaque { raw, .. }) = &block.content else { return };
-        let kind = member_of(raw, Span::all(raw), "type");
-        let kind = kind.and_then(|kind| text::string(kind.value.of(raw)));
-        loss.add(format!("messages.{}", kind.as_deref().unwrap_or("block")));
-    }
-
     /// The texts of a result as one piece; tells whether something in it has to follow elsewhere.
     pub(super) fn result(&mut self, request: &mut Request<'_, '_>, block: &Block<'_>) -> bool {
         self.open(&mut request.out);
-        let pictured = self.result_text(request, block);
+        let pictured = result_text(request, block);
         let Content::ToolResult { blocks, .. } = &block.content else { return false };
         let mark = block.cache.or_else(|| blocks.iter().rev().find_map(|block| block.cache));
         self.close(&mut request.out, mark.filter(|_| request.given.marks));
-        pictured
-    }
-
-    /// The inside of that text.
-    pub(super) fn result_text(&mut self, request: &mut Request<'_, '_>, block: &Block<'_>) -> bool {
-        let Content::ToolResult { blocks, error, .. } = &block.content else { return false };
-        let start = request.out.len();
-        let mut pictured = false;
-        for block in blocks {
-            let between = request.out.len();
-            if between > start {
-                request.out.extend_from_slice(b"\\n");
-            }
-            let began = request.out.len();
-            match &block.content {
-                Content::Text(text) => request.out.extend_from_slice(text.as_bytes()),
-                Content::Media(Media { source: Source::Text(text), title, .. }) => {
-                    document(&mut request.out, title.as_ref(), text);
-                }
-                Content::Media(media) if is_taken(request, media) => {
-                    pictured = true;
-                    request.out.extend_from_slice(placeholder(media.kind));
-                }
-                Content::Media(media) => left_out(request, media),
-                _ => {}
-            }
-            if request.out.len() == began {
-                request.out.truncate(between);
-            }
-        }
-        if *error && !request.out.get(start..).is_some_and(|text| text.starts_with(b"Error:")) {
-            let _ = request.out.splice(start..start, *b"Error: ");
-        }
-        if request.out.len() == start {
-            request.out.extend_from_slice(b"(no output)");
-        }
         pictured
     }
 
@@ -183,6 +139,50 @@ impl Pieces {
             out.push(b'}');
         });
     }
+}
+
+/// Notes what no provider of this dialect can be told.
+pub(super) fn note_foreign(loss: &mut Loss, block: &Block<'_>) {
+    let (Content::Server { raw, .. } | Content::Opaque { raw, .. }) = &block.content else { return };
+    let kind = member_of(raw, Span::all(raw), "type");
+    let kind = kind.and_then(|kind| text::string(kind.value.of(raw)));
+    loss.add(format!("messages.{}", kind.as_deref().unwrap_or("block")));
+}
+
+/// The texts of a result, as the inside of one text; tells whether something in it has to follow elsewhere.
+pub(super) fn result_text(request: &mut Request<'_, '_>, block: &Block<'_>) -> bool {
+    let Content::ToolResult { blocks, error, .. } = &block.content else { return false };
+    let start = request.out.len();
+    let mut pictured = false;
+    for block in blocks {
+        let between = request.out.len();
+        if between > start {
+            request.out.extend_from_slice(b"\\n");
+        }
+        let began = request.out.len();
+        match &block.content {
+            Content::Text(text) => request.out.extend_from_slice(text.as_bytes()),
+            Content::Media(Media { source: Source::Text(text), title, .. }) => {
+                document(&mut request.out, title.as_ref(), text);
+            }
+            Content::Media(media) if is_taken(request, media) => {
+                pictured = true;
+                request.out.extend_from_slice(placeholder(media.kind));
+            }
+            Content::Media(media) => left_out(request, media),
+            _ => {}
+        }
+        if request.out.len() == began {
+            request.out.truncate(between);
+        }
+    }
+    if request.out.len() == start {
+        request.out.extend_from_slice(b"(no output)");
+    }
+    if *error && !request.out.get(start..).is_some_and(|text| text.starts_with(b"Error:")) {
+        let _ = request.out.splice(start..start, *b"Error: ");
+    }
+    pictured
 }
 
 /// Whether it can be sent as a part.
@@ -233,7 +233,9 @@ fn part(out: &mut Vec<u8>, media: &Media<'_>) {
 }
 
 fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
 }
 
 /// A text document, below its title.

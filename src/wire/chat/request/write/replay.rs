@@ -61,7 +61,7 @@ pub(super) fn fields<'c>(
     match request.given.traits.replay {
         Replay::Field(name) | Replay::Demanded(name) if replayed => field(&mut request.out, name, own),
         Replay::Demanded(name) if has_calls && is_taken(request.given) => {
-            field(&mut request.out, name, std::iter::empty())
+            field(&mut request.out, name, std::iter::empty());
         }
         Replay::Details if replayed => details(&mut request.out, own),
         Replay::Never | Replay::Field(_) | Replay::Demanded(_) | Replay::Details | Replay::Part => {}
