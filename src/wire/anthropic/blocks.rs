@@ -95,7 +95,7 @@ impl Blocks {
             let value = member.value.of(body);
             match (self.inside, member.key.of(body)) {
                 (Inside::Text, b"\"text\"") | (Inside::Thinking(_), b"\"thinking\"") => {
-                    more(value, Delta::Text, sink)
+                    more(value, Delta::Text, sink);
                 }
                 (Inside::ToolCall, b"\"partial_json\"") => more(value, Delta::Args, sink),
                 (Inside::Thinking(_), b"\"signature\"") => {
@@ -148,12 +148,11 @@ impl Blocks {
         self.inside = Inside::ToolCall;
         self.calls += 1;
         let minted;
-        let id = match begun.id {
-            Some(id) => id,
-            None => {
-                minted = format!("toolu_{}", self.calls);
-                minted.as_bytes()
-            }
+        let id = if let Some(id) = begun.id {
+            id
+        } else {
+            minted = format!("toolu_{}", self.calls);
+            minted.as_bytes()
         };
         sink(Event::Open(Open::ToolCall { id, name: begun.name.unwrap_or_default() }));
         let input = begun.input.filter(|input| json::members(input, Span::all(input)).next().is_some());

@@ -384,7 +384,9 @@ mod tests {
             let mut fold = Fold::new(frame());
             fold.push(&Event::Start { model: None });
             fold.push(&Event::Open(Open::ToolCall { id: b"i", name: b"n" }));
-            pieces.iter().for_each(|piece| fold.push(&Event::Delta(Delta::Args(piece.as_bytes()))));
+            for piece in pieces {
+                fold.push(&Event::Delta(Delta::Args(piece.as_bytes())));
+            }
             fold.push(&Event::Close);
             fold.push(&Event::Stop { reason: &Stop::ToolUse, sequence: None });
             let body = String::from_utf8(fold.finish()).unwrap();

@@ -87,10 +87,9 @@ impl Encoder {
     fn open(&mut self, open: &Open<'_>, out: &mut Vec<u8>) {
         let first = self.begin(out);
         self.inside = match open {
-            Open::Text | Open::Refusal => Inside::Fine,
+            Open::Text | Open::Refusal | Open::Opaque { owner: Dialect::Messages, .. } => Inside::Fine,
             Open::Thinking => Inside::Unsealed,
             Open::ToolCall { .. } => Inside::NoArgs,
-            Open::Opaque { owner: Dialect::Messages, .. } => Inside::Fine,
             Open::Opaque { .. } => Inside::Skipped,
         };
         if self.inside == Inside::Skipped {
@@ -207,10 +206,12 @@ mod tests {
         let frame =
             Frame { id: "req_7".into(), model: "claude-x[1m]".into(), created: 0, usage: false, names };
         let (mut encoder, mut out) = (Encoder::new(frame), Vec::new());
-        events.iter().for_each(|event| encoder.push(event, &mut out));
+        for event in events {
+            encoder.push(event, &mut out);
+        }
         let text = String::from_utf8(out).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
-        lines.map(|line| format!("{line}\n")).collect()
+        lines.flat_map(|line| [line, "\n"]).collect()
     }
 
     fn stop(reason: &Stop) -> Event<'_> {
