@@ -367,4 +367,68 @@ mod tests {
         assert_eq!(counted(br#"{"input_tokens":"14"}"#), None);
         assert_eq!(counted(b"{}"), None);
     }
+
+    fn frame() -> Frame {
+        Frame {
+            id: "req_1".into(),
+            model: "m".into(),
+            created: 0,
+            usage: false,
+            names: std::sync::Arc::default(),
+        }
+    }
+
+    #[test]
+    fn the_input_of_a_call_is_an_object_whatever_the_arguments_are() {
+        for (pieces, input) in [
+            (&[][..], "{}"),
+            (&[" "], "{}"),
+            (&[r#"{\"b\":1.0,"#, r#"\"a\":\"\\n\"}"#], r#"{"b":1.0,"a":"\n"}"#),
+            (&[r#"{\"a\":\"cut"#], r#"{"_raw":"{\"a\":\"cut"}"#),
+            (&["[1]"], r#"{"_raw":"[1]"}"#),
+        ] {
+            let mut fold = Fold::new(frame());
+            fold.push(&Event::Start { model: None });
+            fold.push(&Event::Open(Open::ToolCall { id: b"i", name: b"n" }));
+            for piece in pieces {
+                fold.push(&Event::Delta(Delta::Args(piece.as_bytes())));
+            }
+            fold.push(&Event::Close);
+            fold.push(&Event::Stop { reason: &Stop::ToolUse, sequence: None });
+            let body = String::from_utf8(fold.finish()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&body).expect(&body);
+            let call = format!(r#""content":[{{"type":"tool_use","id":"i","name":"n","input":{input}}}]"#);
+            assert!(body.contains(&call), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_and_a_broken_one_are_bodies_of_the_dialect() {
+        let mut fold = Fold::new(frame());
+        fold.push(&Event::Start { model: None });
+        fold.push(&Event::Stop { reason: &Stop::StopSequence, sequence: Some(b"\\n") });
+        assert_eq!(
+            String::from_utf8(fold.finish()).unwrap(),
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"stop_sequence","stop_sequence":"\n","usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}"#
+        );
+        let mut fold = Fold::new(frame());
+        let told = fault::told(br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#);
+        fold.push(&Event::Fault(&told));
+        let body: serde_json::Value = serde_json::from_slice(&fold.finish()).unwrap();
+        assert_eq!(
+            (body["error"]["type"].as_str(), body["error"]["message"].as_str()),
+            (Some("overloaded_error"), Some("busy"))
+        );
+    }
+
+    #[test]
+    fn only_an_answer_is_decoded() {
+        use crate::wire::traits::MESSAGES;
+        let mut faults = 0;
+        let mut sink = |event: Event<'_>| faults += u32::from(matches!(event, Event::Fault(_)));
+        assert!(!decode(b"<html>", &MESSAGES, "anthropic", &mut sink));
+        let error = br#"{"type":"error","error":{"type":"api_error","message":"m"}}"#;
+        assert!(decode(error, &MESSAGES, "anthropic", &mut sink));
+        assert_eq!(faults, 1);
+    }
 }

@@ -137,7 +137,7 @@ impl<'b> Found<'b> {
             "image" => out.push(Block::new(self.media(MediaKind::Image, place)?)),
             "document" => self.document(place, out, loss)?,
             "search_result" => out.push(Block::new(self.search_result())),
-            "tool_reference" => out.push(Block::new(self.told(b"Tool loaded: ", self.name))),
+            "tool_reference" => out.push(Block::new(told(b"Tool loaded: ", self.name))),
             "tool_addition" | "tool_removal" => {
                 out.push(Block::new(self.tool_change()));
                 loss.add("messages.tool_changes");
@@ -241,11 +241,7 @@ impl<'b> Found<'b> {
     fn tool_change(&self) -> Content<'b> {
         let named = |name| Some(json::member_of(self.body, self.tool?, name)?.value.of(self.body));
         let name = self.name.or_else(|| named("name")).or_else(|| named("tool_name"));
-        self.told(if self.kind == "tool_removal" { b"Tool removed: " } else { b"Tool added: " }, name)
-    }
-
-    fn told(&self, what: &[u8], name: Option<&'b [u8]>) -> Content<'b> {
-        Content::Text(Escaped::raw([what, inside(name).unwrap_or_default()].concat()))
+        told(if self.kind == "tool_removal" { b"Tool removed: " } else { b"Tool added: " }, name)
     }
 }
 
@@ -295,6 +291,11 @@ impl<'b> Pointed<'b> {
             }
         })
     }
+}
+
+/// A text of ours about a tool.
+fn told<'b>(what: &[u8], name: Option<&[u8]>) -> Content<'b> {
+    Content::Text(Escaped::raw([what, inside(name).unwrap_or_default()].concat()))
 }
 
 /// A string that must be there and not be empty.
