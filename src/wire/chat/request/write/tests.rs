@@ -406,7 +406,6 @@ fn effort_takes_the_providers_form_at_a_level_that_the_model_has() {
 fn thinking_goes_back_to_the_family_that_made_it_and_to_no_other() {
     const PART: Traits = Traits { family: "mistral", replay: Replay::Part, ..CHAT };
     let details = br#"[{"type":"reasoning.text","text":"t","signature":"s"}]"#;
-    let part = br#"[{"type":"thinking","thinking":[{"type":"text","text":"t"}],"closed":true}]"#;
     let google = "google/gemini-3-pro";
     for (model, traits, block, expected, loss) in [
         (
@@ -448,8 +447,8 @@ fn thinking_goes_back_to_the_family_that_made_it_and_to_no_other() {
         (
             "mistral-small",
             &PART,
-            thinking("t", "mistral", part),
-            json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "t"}], "closed": true}, {"type": "text", "text": "a"}]}),
+            thinking("t", "mistral", b"a\"b"),
+            json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "t"}], "signature": "a\"b"}, {"type": "text", "text": "a"}]}),
             "",
         ),
         ("gpt-5", &CHAT, thinking("t", "openai", b"x"), json!({"content": "a"}), ""),
