@@ -140,7 +140,10 @@ impl Seen {
             return;
         }
         match Chunk::read(data) {
-            Some(chunk) if chunk.error || event.name == b"error" => self.error(fault::told(data)),
+            Some(chunk) if chunk.error || event.name == b"error" => {
+                self.usage(data, &chunk);
+                self.error(fault::told(data));
+            }
             None if event.name == b"error" => self.error(fault::told(data)),
             Some(chunk) => self.chunk(event, &chunk),
             None => {}
@@ -151,11 +154,15 @@ impl Seen {
         self.meter.error.get_or_insert(told);
     }
 
-    fn chunk(&mut self, event: &Event<'_>, chunk: &Chunk) {
-        let data = event.data;
+    fn usage(&mut self, data: &[u8], chunk: &Chunk) {
         chunk.usage.into_iter().flatten().for_each(|usage| self.counts.read(data, usage));
         self.meter.usage = self.counts.usage(self.rule);
         self.meter.counted = self.counts.told();
+    }
+
+    fn chunk(&mut self, event: &Event<'_>, chunk: &Chunk) {
+        let data = event.data;
+        self.usage(data, chunk);
         if chunk.only_usage() && !self.usage {
             let (from, to) = event.range;
             return self.edits.push(Edit { from, to, renames: false });
@@ -236,6 +243,16 @@ mod tests {
         assert_eq!(ending(&format!("{CHUNK}\n\n")), (Ending::Cut, false));
         assert_eq!(ending(&format!("{CHUNK}\n\n{FINISH}\n\n")), (Ending::Whole, false));
         assert!(matches!(ending(&format!("{error}\n\n")), (Ending::Told(_), true)));
+    }
+
+    #[test]
+    fn usage_beside_an_error_counts() {
+        let (_, passage) = passed(
+            "data: {\"error\":{\"message\":\"m\"},\"choices\":[],\"usage\":{\"prompt_tokens\":43,\"completion_tokens\":10}}\n\n",
+            false,
+            7,
+        );
+        assert_eq!((passage.meter().usage.input, passage.meter().usage.output), (43, 10));
     }
 
     #[test]
