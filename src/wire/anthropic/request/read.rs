@@ -170,7 +170,7 @@ impl<'b> Reader<'b> {
 /// What a key says, given with its quotes. Hardly any holds an escape, and nearly all are short: no search is called for.
 fn name(key: &[u8]) -> Cow<'_, [u8]> {
     let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
-    match inner.iter().any(|byte| *byte == b'\\').then(|| text::string(key)).flatten() {
+    match inner.contains(&b'\\').then(|| text::string(key)).flatten() {
         Some(plain) => Cow::Owned(plain.into_owned().into_bytes()),
         None => Cow::Borrowed(inner),
     }
