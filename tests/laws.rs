@@ -12,6 +12,7 @@
 #[path = "laws/chance.rs"]
 mod chance;
 #[path = "laws/corpus.rs"]
+#[allow(dead_code)] // Shared with the laws of the hub.
 mod corpus;
 #[path = "laws/twin.rs"]
 mod twin;

@@ -3,7 +3,7 @@
 //! Reached (printed by `cargo test --test tokens -- --nocapture`), as error of the next request before it is seen:
 //!
 //! - The long session (`fixtures/sessions`: 35 requests of a coding agent, 5 to 23 thousand tokens, counted with the
-//!   tokenizer o200k_base; written for this test and not recorded, since no long recorded one is free): 13 % for the
+//!   tokenizer `o200k_base`; written for this test and not recorded, since no long recorded one is free): 13 % for the
 //!   first request, below 3.5 % from the second, 1.5 % at most after 20
 //! - Recorded sessions with true usage (a case with several calls of one model, the last call estimated after the ones
 //!   before): median 7 %, nine of ten below 50 %; what lies above is a session that changes its `tool_choice` to `none` or

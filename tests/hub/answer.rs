@@ -116,7 +116,7 @@ impl Answer {
                     block.text = plain(escaped.as_bytes());
                     escaped.clear();
                     if matches!(block.kind, Kind::Call(..)) && block.text.is_empty() {
-                        block.text = "{}".to_owned();
+                        block.text.push_str("{}");
                     }
                 }
                 Said::Usage(usage) => answer.usage = Some(*usage),
@@ -126,6 +126,10 @@ impl Answer {
                 }
                 Said::Fault(message) => answer.fault = Some(message.clone()),
             }
+        }
+        // A fault leaves its block open.
+        if let Some(last) = answer.blocks.last_mut().filter(|_| !escaped.is_empty()) {
+            last.text = plain(escaped.as_bytes());
         }
         answer
     }
@@ -163,6 +167,7 @@ impl Answer {
             cache_write_1h: 0,
             web_searches: 0,
             web_fetches: 0,
+            cost_nano: None,
             ..usage
         });
         answer

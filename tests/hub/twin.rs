@@ -77,6 +77,11 @@ fn chat_usage(usage: &Value, traits: &Traits) -> Usage {
     ]);
     let written = count(&["/prompt_tokens_details/cache_write_tokens"]);
     let reasoning = count(&["/completion_tokens_details/reasoning_tokens", "/reasoning_tokens"]);
+    let dollars = usage["cost"].as_f64().or_else(|| usage["cost"]["total_cost"].as_f64());
+    // A tick of xAI is a tenth of a nano-dollar.
+    let ticks = usage["cost_in_usd_ticks"].as_u64().map(|ticks| ticks / 10);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let cost_nano = dollars.map(|dollars| (dollars * 1e9).round() as u64).or(ticks);
     let apart = if traits.usage == UsageRule::Apart { reasoning } else { 0 };
     Usage {
         input: count(&["/prompt_tokens"]).saturating_sub(cache_read + written),
@@ -84,6 +89,11 @@ fn chat_usage(usage: &Value, traits: &Traits) -> Usage {
         cache_write_5m: written,
         output: count(&["/completion_tokens"]) + apart,
         reasoning,
+        web_searches: count(&[
+            "/server_tool_use_details/web_search_requests",
+            "/server_tool_use/web_search_requests",
+        ]),
+        cost_nano,
         ..Usage::default()
     }
 }
@@ -126,6 +136,8 @@ impl Outline {
                 "system" | "developer" => outline.parts('S', content),
                 "user" => outline.parts('U', content),
                 "tool" => {
+                    outline.media +=
+                        content.as_array().into_iter().flatten().filter(|part| is_media(part)).count();
                     let id = message["tool_call_id"].as_str().unwrap_or_default();
                     outline.result(id, &joined(content));
                 }
@@ -144,10 +156,13 @@ impl Outline {
         outline
     }
 
-    /// Whether all that `other` says is said here too, in its order.
+    /// Whether all that `other` says is said here too, by the same and in its order.
     pub fn covers(&self, other: &Self) -> bool {
         let mut rest = self.items.iter();
-        other.items.iter().all(|wanted| rest.any(|item| item.contains(wanted.trim_end())))
+        other.items.iter().all(|wanted| {
+            let holds = |item: &String| item[..1] == wanted[..1] && item[1..].contains(wanted[1..].trim());
+            rest.any(holds)
+        })
     }
 
     fn results(&mut self, content: &Value) {
@@ -171,12 +186,12 @@ impl Outline {
                     if !(who == 'S' && text.starts_with("x-anthropic-billing-header")) {
                         self.say(who, text);
                     }
-                    // A text document may become a text of any wording.
                 }
                 "refusal" => self.say(who, part["refusal"].as_str().unwrap_or_default()),
                 "tool_use" => self.call(&part["id"], &part["name"], &part["input"]),
                 _ if is_media(part) => {
                     self.media += 1;
+                    // A document may become a text of any wording.
                     self.loose |= part["type"] == "document" || part["type"] == "file";
                 }
                 "tool_result" | "thinking" | "redacted_thinking" => {}
@@ -186,28 +201,25 @@ impl Outline {
     }
 
     fn say(&mut self, who: char, text: &str) {
-        let reminder = text.contains("<system-reminder>");
-        let text = text.replace("<system-reminder>", "").replace("</system-reminder>", "");
+        let text = OURS.iter().fold(text.to_owned(), |text, ours| text.replace(ours, ""));
         let text: String = text.split_whitespace().collect();
-        if text.is_empty() {
+        if text.is_empty() || (who == 'U' && text == ".") {
             return;
         }
         // Instructions in the middle may be the user's, marked.
-        let who =
-            if who == 'S' && !self.items.is_empty() && !self.items.iter().all(|item| item.starts_with('S')) {
-                'U'
-            } else {
-                who
-            };
-        let _ = reminder;
+        let late = who == 'S' && self.items.iter().any(|item| !item.starts_with('S'));
+        let who = if late { 'U' } else { who };
         match self.items.last_mut() {
-            Some(last) if last.starts_with(&format!("{who} ")) => last.push_str(&text),
+            Some(last) if last.starts_with(who) => last.push_str(&text),
             _ => self.items.push(format!("{who} {text}")),
         }
     }
 
     fn call(&mut self, id: &Value, name: &Value, args: &Value) {
         let number = self.calls.len();
+        // What is no object stands for one without members.
+        let none = serde_json::json!({});
+        let args = if args.is_object() { args } else { &none };
         self.calls.insert(id.as_str().unwrap_or_default().to_owned(), number);
         self.items.push(format!("C #{number} {} {args}", name.as_str().unwrap_or_default()));
     }
@@ -215,13 +227,31 @@ impl Outline {
     fn result(&mut self, id: &str, text: &str) {
         let text: String = text.trim_start().trim_start_matches("Error:").split_whitespace().collect();
         let number = self.calls.get(id).map_or_else(|| "?".to_owned(), ToString::to_string);
+        let text = text.replace("[image:inthenextmessageoftheuser]", "");
         self.items.push(format!("R #{number} {text}"));
+        // Results of one turn may stand in any order.
+        let start = self.items.iter().rposition(|item| !item.starts_with('R')).map_or(0, |at| at + 1);
+        self.items[start..].sort();
     }
 }
 
+/// What translation adds of its own: marks of instructions in the middle, hints where a format has no field,
+/// words for what cannot be there.
+const OURS: [&str; 6] = [
+    "[image left out]",
+    "[document left out]",
+    "<system-reminder>",
+    "</system-reminder>",
+    "Answer with a JSON object and nothing else.",
+    "Answer with one JSON object and nothing else.",
+];
+
 fn is_media(part: &Value) -> bool {
     let kind = part["type"].as_str().unwrap_or_default();
-    ["image", "image_url", "document", "file", "input_audio"].contains(&kind)
+    // A file that another provider holds is none to this one, and a text is a text.
+    let source = part["source"]["type"].as_str().unwrap_or_default();
+    let elsewhere = ["file", "text", "content"].contains(&source) || part["file"]["file_id"].is_string();
+    ["image", "image_url", "document", "file", "input_audio"].contains(&kind) && !elsewhere
 }
 
 fn joined(content: &Value) -> String {

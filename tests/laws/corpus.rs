@@ -119,7 +119,8 @@ pub fn chat_streams() -> Vec<(String, Vec<u8>)> {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let is_chat =
             !name.starts_with("anthropic") && !name.contains("responses") && !name.contains("gemini");
-        (is_chat && name.ends_with(".sse")).then(|| (format!("synthetic-errors/{name}"), read(&path)))
+        (is_chat && path.extension().is_some_and(|kind| kind == "sse"))
+            .then(|| (format!("synthetic-errors/{name}"), read(&path)))
     });
     recorded.chain(synthetic).collect()
 }

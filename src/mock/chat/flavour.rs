@@ -236,9 +236,10 @@ pub fn of_path(path: &str) -> Option<(&'static Flavour, &str)> {
         (rest.is_empty() || (*end == "/models" && rest.starts_with('/'))).then_some(at)
     })?;
     let (base, what) = (&path[..at], &path[at + 1..]);
-    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base));
-    // Any other base before /v1 is OpenAI's, but for the models, which were Anthropic's first.
+    // Models without a prefix were Anthropic's first.
     let open = base.ends_with("/v1") && !what.starts_with("models");
+    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base)).filter(|_| open || base != "/v1");
+    // Any other base before /v1 is OpenAI's.
     known.or_else(|| open.then_some(&OPENAI)).map(|flavour| (flavour, what))
 }
 
@@ -533,6 +534,7 @@ mod tests {
             ("/deepseek/chat/completions", Some(("deepseek", "chat/completions"))),
             ("/gemini/v1beta/openai/embeddings", Some(("gemini", "embeddings"))),
             ("/anthropic/v1/models", None),
+            ("/v1/models", None),
             ("/v1/messages", None),
             ("/nothing/chat/completions", None),
         ] {

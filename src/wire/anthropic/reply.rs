@@ -412,7 +412,9 @@ mod tests {
             r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"stop_sequence","stop_sequence":"\n","usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}"#
         );
         let mut fold = Fold::new(frame());
-        let told = fault::told(br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#);
+        let told = crate::wire::fault::told(
+            br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
+        );
         fold.push(&Event::Fault(&told));
         let body: serde_json::Value = serde_json::from_slice(&fold.finish()).unwrap();
         assert_eq!(

@@ -218,7 +218,7 @@ mod tests {
         for data in events {
             let unread = *data == "unread";
             let data = if unread { b"" } else { data.as_bytes() };
-            decoder.push(&sse::Event { name: b"", data, data_at: None, unread }, &mut sink);
+            decoder.push(&sse::Event { name: b"", data, data_at: None, unread, range: (0, 0) }, &mut sink);
         }
         let complete = decoder.is_complete();
         decoder.end(&mut sink);

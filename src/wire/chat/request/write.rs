@@ -167,8 +167,8 @@ fn weight(block: &Block<'_>) -> usize {
                 }
                 Source::File(_) => 0,
             },
-            // Quotes get a backslash each.
-            Content::ToolCall { args, .. } => args.len() * 5 / 4,
+            // Each byte may get a backslash.
+            Content::ToolCall { args, .. } => 2 * args.len(),
             Content::ToolResult { blocks, .. } => blocks.iter().map(shallow).sum(),
             Content::Thinking { text, seal } => {
                 text.as_bytes().len() + seal.as_ref().map_or(0, |seal| seal.payload.len())

@@ -26,6 +26,7 @@ pub struct Passage {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is told by events of its own, in any order.
 struct Seen {
     rule: UsageRule,
     /// The model's name for the client, quoted.

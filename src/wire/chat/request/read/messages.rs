@@ -230,8 +230,8 @@ fn arguments<'b>(value: Option<&'b [u8]>, loss: &mut Loss) -> Cow<'b, [u8]> {
     [b"{\"arguments\":", value, b"}"].concat().into()
 }
 
-/// The thinking of an assistant's message, in front of what it said: `reasoning_details` where they say anything, else the
-/// plain text.
+/// The thinking of an assistant's message, in front of what it said: what `reasoning_details` say, else the plain
+/// text.
 fn thinking<'b>(message: &Message<'b>) -> Vec<Block<'b>> {
     let mut blocks = Vec::new();
     if let Some(details) = message.get("reasoning_details") {
@@ -239,10 +239,18 @@ fn thinking<'b>(message: &Message<'b>) -> Vec<Block<'b>> {
             push_detail(message.body, detail, &mut blocks);
         }
     }
-    if blocks.is_empty() {
-        let mut plain = ["reasoning_content", "reasoning"].into_iter().filter_map(|name| message.text(name));
-        let plain = plain.find(|text| !text.is_empty());
-        blocks.extend(plain.map(|text| Block::new(Content::Thinking { text, seal: None })));
+    let told =
+        |block: &Block<'_>| matches!(&block.content, Content::Thinking { text, .. } if !text.is_empty());
+    if blocks.iter().any(told) {
+        return blocks;
+    }
+    let mut plain = ["reasoning_content", "reasoning"].into_iter().filter_map(|name| message.text(name));
+    let plain = plain.find(|text| !text.is_empty());
+    // Details that hold state alone belong to the text beside them; its parts are not known, and the first has it all.
+    match (plain, blocks.first_mut()) {
+        (Some(plain), Some(Block { content: Content::Thinking { text, .. }, .. })) => *text = plain,
+        (Some(text), _) => blocks.push(Block::new(Content::Thinking { text, seal: None })),
+        (None, _) => {}
     }
     blocks
 }

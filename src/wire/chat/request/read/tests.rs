@@ -190,7 +190,7 @@ fn a_seal_comes_back_with_its_thinking() {
     for (details, expected) in [
         (format!(r#"{{"type":"reasoning.text","text":"t","signature":"{sealed}"}}"#), r#"think "t" anthropic"#),
         (format!(r#"{{"type":"reasoning.text","text":"t"}},{{"type":"reasoning.encrypted","data":"{sealed}"}}"#), r#"think "t" anthropic"#),
-        (format!(r#"{{"type":"reasoning.encrypted","data":"{sealed}"}}"#), r#"think "" anthropic"#),
+        (format!(r#"{{"type":"reasoning.encrypted","data":"{sealed}"}}"#), r#"think "plain" anthropic"#),
         (r#"{"format":"anthropic-claude-v1","index":0,"signature":"EvgCCkgIDRABGAIq","text":"t","type":"reasoning.text"}"#.to_owned(), r#"think "t" "#),
         (r#"{"type":"reasoning.encrypted","data":"gAAAA"}"#.to_owned(), r#"think "plain" "#),
     ] {

@@ -4,7 +4,7 @@
 //! Opaque state is checked to be JSON where it stands as JSON, and never looked into.
 
 use super::{Given, Request};
-use crate::json::{self, Span};
+use crate::json::{self, Span, text};
 use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Block, Content, Escaped, Seal};
 use crate::wire::traits::Replay;
@@ -21,7 +21,8 @@ pub(super) fn find<'c>(request: &mut Request<'_, '_>, blocks: impl Iterator<Item
             request.loss.add("messages.thinking");
         }
         // A provider that takes none back misses nothing of its own.
-        let said = !text.is_empty() || seal.is_some_and(|seal| elements(&seal.payload).next().is_some());
+        let stated = || seal.is_some_and(|seal| elements(&seal.payload).next().is_some());
+        let said = !text.is_empty() || (given.traits.replay == Replay::Details && stated());
         found |= own && said && !given.target.cut_thinking && is_taken(given);
     }
     found
@@ -107,27 +108,19 @@ fn elements(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     each.filter(|element| element.starts_with(b"{"))
 }
 
-/// Parts of type `thinking`, as they came; of the text where nothing came with it.
+/// Parts of type `thinking`, each with the signature that came with it.
 pub(super) fn parts<'c>(out: &mut Vec<u8>, blocks: impl Iterator<Item = &'c Block<'c>>, family: &str) {
-    let mut first = true;
-    for (text, seal) in blocks.filter_map(thought).filter(|(_, seal)| is_own(*seal, family)) {
-        let mut came = false;
-        for part in elements(seal.map_or(&[][..], |seal| &seal.payload)) {
-            separate(out, &mut first);
-            out.extend_from_slice(part);
-            came = true;
+    let own = blocks.filter_map(thought).filter(|(text, seal)| is_own(*seal, family) && !text.is_empty());
+    for (index, (text, seal)) in own.enumerate() {
+        out.extend_from_slice(if index == 0 { b"" } else { b"," });
+        out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"");
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\"}]");
+        if let Some(seal) = seal.filter(|seal| !seal.payload.is_empty()) {
+            out.extend_from_slice(b",\"signature\":\"");
+            text::escape_into(out, &seal.payload);
+            out.push(b'"');
         }
-        if !came && !text.is_empty() {
-            separate(out, &mut first);
-            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"");
-            out.extend_from_slice(text.as_bytes());
-            out.extend_from_slice(b"\"}]}");
-        }
-    }
-}
-
-fn separate(out: &mut Vec<u8>, first: &mut bool) {
-    if !std::mem::take(first) {
-        out.push(b',');
+        out.push(b'}');
     }
 }

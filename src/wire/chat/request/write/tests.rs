@@ -406,7 +406,6 @@ fn effort_takes_the_providers_form_at_a_level_that_the_model_has() {
 fn thinking_goes_back_to_the_family_that_made_it_and_to_no_other() {
     const PART: Traits = Traits { family: "mistral", replay: Replay::Part, ..CHAT };
     let details = br#"[{"type":"reasoning.text","text":"t","signature":"s"}]"#;
-    let part = br#"[{"type":"thinking","thinking":[{"type":"text","text":"t"}],"closed":true}]"#;
     let google = "google/gemini-3-pro";
     for (model, traits, block, expected, loss) in [
         (
@@ -448,8 +447,8 @@ fn thinking_goes_back_to_the_family_that_made_it_and_to_no_other() {
         (
             "mistral-small",
             &PART,
-            thinking("t", "mistral", part),
-            json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "t"}], "closed": true}, {"type": "text", "text": "a"}]}),
+            thinking("t", "mistral", b"a\"b"),
+            json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "t"}], "signature": "a\"b"}, {"type": "text", "text": "a"}]}),
             "",
         ),
         ("gpt-5", &CHAT, thinking("t", "openai", b"x"), json!({"content": "a"}), ""),
@@ -751,41 +750,4 @@ fn a_request_of_the_same_dialect_crosses_unharmed() {
     let bytes = written.pieces().collect::<Vec<_>>().concat();
     assert_eq!(String::from_utf8(bytes).unwrap(), recorded);
     assert!(loss.is_empty() && written.loss.is_empty() && conversation.loss.is_empty());
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn timing() {
-    let mut turns = vec![];
-    for turn in 0..40 {
-        let id = format!("toolu_01{turn}");
-        turns.push(user(vec![text(&"All work and no play makes Jack a dull boy.\n".repeat(8))]));
-        turns.push(assistant(vec![
-            text(&"I look at it. ".repeat(10)),
-            call(
-                &id,
-                "Edit",
-                &format!(
-                    "{{\"file_path\":\"/a/b.rs\",\"old\":\"{}\"}}",
-                    "let x = \\\"a\\\";\\n    if y {}\\n".repeat(12)
-                ),
-            ),
-        ]));
-        turns.push(user(vec![result(&id, vec![text(&"  12\tfn main() {\n".repeat(60))], false)]));
-    }
-    let conversation = Conversation { system: vec![text(&"You are. ".repeat(1000))], ..says(turns) };
-    for (model, traits) in
-        [("gpt-5", &CHAT), ("anthropic/claude-haiku-4.5", &MARKS), ("deepseek-v4-pro", &TEXTS)]
-    {
-        let target = target(model, traits);
-        let tools = boxed(&[function("Edit")], &target);
-        let size = write(&conversation, &tools, &target).unwrap().front.len();
-        let start = std::time::Instant::now();
-        for _ in 0..2000 {
-            std::hint::black_box(write(&conversation, &tools, &target).unwrap());
-        }
-        println!("{model}: {size} bytes, {:?}", start.elapsed() / 2000);
-    }
-    let tools = tools::write(&vec![function("x"); 30], &CHAT, "gpt-4o");
-    assert!(!tools.json.is_empty());
 }
