@@ -141,7 +141,8 @@ impl Passage {
     /// The connection has ended, or broke behind the last thing that was said: what is still to be written goes behind `out`.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         match self {
-            Self::Messages(_) | Self::Chat(_) => {}
+            Self::Messages(_) => {}
+            Self::Chat(passage) => passage.end(out),
             Self::Hub(transcoder) => transcoder.end(out),
         }
     }
