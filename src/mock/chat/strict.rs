@@ -89,6 +89,11 @@ fn settings(body: &Value, flavour: &Flavour, model: &Model, name: &str) -> Check
         Refusal::invalid("stop", Some("array_above_max_length"), message)
     })?;
     for field in ["max_tokens", "max_completion_tokens"] {
+        guard(!set(field) || body[field].is_u64(), || {
+            let message =
+                format!("Invalid type for '{field}': expected an integer, but got something else instead.");
+            Refusal::invalid(field, Some("invalid_type"), message)
+        })?;
         let given = body[field].as_u64().unwrap_or(0);
         guard(given <= model.output, || {
             let values: [(&str, &dyn std::fmt::Display); 4] =
