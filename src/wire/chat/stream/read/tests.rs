@@ -429,33 +429,3 @@ fn an_event_that_is_too_long_to_be_read_breaks_the_answer() {
     decoder.push(&event, &mut |event| told.take(&event));
     assert!(told.line.contains("too long") && decoder.is_over(), "{}", told.line);
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn timing() {
-    let text = r#"{"id":"chatcmpl-DZAbcdefghijklmnopqrstuvwxyz0","object":"chat.completion.chunk","created":1777319827,"model":"gpt-5.4-2026-03-05","service_tier":"default","system_fingerprint":"fp_c82faf3ca0","choices":[{"index":0,"delta":{"content":" weather"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"Xy12abCD"}"#;
-    let call = text.replace(
-        r#"{"content":" weather"}"#,
-        r#"{"tool_calls":[{"index":0,"function":{"arguments":"\"loc"}}]}"#,
-    );
-    let start = chunk(r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]}"#);
-    for (name, start, data) in [("text", "", text), ("arguments", &*start, &*call)] {
-        let mut decoder = Decoder::new(&CHAT, "family");
-        let event = |data: &'static str| sse::Event {
-            name: b"",
-            data: data.as_bytes(),
-            data_at: None,
-            range: (0, 0),
-            unread: false,
-        };
-        let leaked = |data: &str| event(String::leak(data.to_owned()));
-        let mut count = 0_u32;
-        let mut sink = |_: Event<'_>| count += 1;
-        decoder.push(&leaked(start), &mut sink);
-        let event = leaked(data);
-        let began = std::time::Instant::now();
-        (0..1_000_000).for_each(|_| decoder.push(&event, &mut sink));
-        println!("{name}: {} ns for each event", began.elapsed().as_nanos() / 1_000_000);
-        assert!(count > 1_000_000);
-    }
-}
