@@ -118,6 +118,7 @@ impl Route {
 
 /// A stream on its way.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // The larger is the usual one, and spares an allocation.
 pub enum Passage {
     /// Messages to Messages: bytes pass as they come, and are only read along.
     Messages(anthropic::StreamReader),

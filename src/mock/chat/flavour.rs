@@ -17,7 +17,7 @@ pub struct Flavour {
     pub key: bool,
     /// The body of an error.
     pub envelope: Envelope,
-    /// Its own words for what others refuse too; OpenAI's where it has none.
+    /// Its own words for what others refuse too; `OpenAI`'s where it has none.
     pub words: &'static [Word],
     /// What becomes of fields that it does not know.
     pub unknown: Unknown,
@@ -43,7 +43,7 @@ pub struct Flavour {
     pub schemas: bool,
     /// Levels of `reasoning_effort` where the model has none of its own.
     pub efforts: &'static [&'static str],
-    /// Whether what models refuse is refused: OpenAI's own models elsewhere are not looked at so closely.
+    /// Whether what models refuse is refused: `OpenAI`'s own models elsewhere are not looked at so closely.
     pub by_model: bool,
     /// Where thinking stands in an answer.
     pub carrier: Carrier,
@@ -178,6 +178,7 @@ impl Calls {
     }
 
     /// The pattern itself, for the request of this number.
+    #[must_use]
     pub fn settled(self, number: u64) -> Self {
         if self != Self::Rotating {
             return self;
@@ -275,7 +276,7 @@ const HOSTED: Flavour = Flavour {
 /// One's own server.
 const LOCAL: Flavour = Flavour { key: false, usage: UsageAt::Asked, ..HOSTED };
 
-/// OpenAI itself, and whatever bears no other name.
+/// `OpenAI` itself, and whatever bears no other name.
 pub const OPENAI: Flavour = Flavour {
     name: "openai",
     bases: &["/openai/v1", "/v1"],

@@ -31,7 +31,9 @@ pub(super) fn answer(mock: &Mock, request: &Request<'_>, number: u64) -> Option<
     let answer = match what {
         "chat/completions" if request.method == "POST" => completion(mock, request, flavour, number),
         "embeddings" if request.method == "POST" => embeddings(mock, request, flavour),
-        "chat/completions" | "embeddings" => Err(Refusal::of_status(405, None, Some("Method Not Allowed"))),
+        "chat/completions" | "embeddings" => {
+            Err(Box::new(Refusal::of_status(405, None, Some("Method Not Allowed"))))
+        }
         _ => strict::key(request, flavour, mock.options.keyless).map(|()| list(what)),
     };
     let answer = answer.unwrap_or_else(|refusal| refusal.answer(flavour, number));
@@ -57,7 +59,12 @@ pub(super) fn error_inside(path: &str, message: &str) -> Option<(Vec<Vec<u8>>, V
     Some((refusal.events(flavour), refusal.body(flavour)))
 }
 
-fn completion(mock: &Mock, request: &Request<'_>, flavour: &Flavour, number: u64) -> Result<Answer, Refusal> {
+fn completion(
+    mock: &Mock,
+    request: &Request<'_>,
+    flavour: &Flavour,
+    number: u64,
+) -> Result<Answer, Box<Refusal>> {
     strict::key(request, flavour, mock.options.keyless)?;
     let body = parsed(request, flavour)?;
     let model = strict::check(&body, flavour)?;
@@ -74,23 +81,26 @@ fn completion(mock: &Mock, request: &Request<'_>, flavour: &Flavour, number: u64
     })
 }
 
-fn parsed(request: &Request<'_>, flavour: &Flavour) -> Result<Value, Refusal> {
+fn parsed(request: &Request<'_>, flavour: &Flavour) -> Result<Value, Box<Refusal>> {
     let body: Option<Value> = serde_json::from_slice(request.body).ok().filter(Value::is_object);
-    body.ok_or_else(|| Refusal::says(flavour, Wrong::Body, "", &[]))
+    body.ok_or_else(|| Box::new(Refusal::says(flavour, Wrong::Body, "", &[])))
 }
 
 /// A vector of eight small numbers that follow from the text.
-fn embeddings(mock: &Mock, request: &Request<'_>, flavour: &Flavour) -> Result<Answer, Refusal> {
+fn embeddings(mock: &Mock, request: &Request<'_>, flavour: &Flavour) -> Result<Answer, Box<Refusal>> {
     strict::key(request, flavour, mock.options.keyless)?;
     let body = parsed(request, flavour)?;
     let inputs = match &body["input"] {
         Value::Array(texts) => texts.clone(),
         Value::String(text) => vec![json!(text)],
-        _ => return Err(Refusal::invalid("input", None, "Missing required parameter: 'input'.")),
+        _ => {
+            let message = "Missing required parameter: 'input'.";
+            return Err(Box::new(Refusal::invalid("input", None, message)));
+        }
     };
     let vector = |text: &Value| {
         let hash = super::reply::hash(&[text.to_string().as_bytes()]);
-        (0..8_u32).map(|place| f64::from((hash >> (place * 8)) as u8) / 255.0).collect::<Vec<_>>()
+        (0..8).map(|place: usize| f64::from(hash.to_le_bytes()[place]) / 255.0).collect::<Vec<_>>()
     };
     let data = inputs
         .iter()
@@ -109,12 +119,11 @@ fn embeddings(mock: &Mock, request: &Request<'_>, flavour: &Flavour) -> Result<A
 /// `models`, or `models/{id}`.
 fn list(what: &str) -> Answer {
     let entry = |id: &str| json!({"id": id, "object": "model", "created": 1_764_000_000, "owned_by": "mock"});
-    match what.strip_prefix("models/") {
-        Some(id) => Answer::json(200, &entry(id)),
-        None => {
-            let data: Vec<Value> = models::LISTED.iter().map(|id| entry(id)).collect();
-            Answer::json(200, &json!({"object": "list", "data": data}))
-        }
+    if let Some(id) = what.strip_prefix("models/") {
+        Answer::json(200, &entry(id))
+    } else {
+        let data: Vec<Value> = models::LISTED.iter().map(|id| entry(id)).collect();
+        Answer::json(200, &json!({"object": "list", "data": data}))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A 400 in OpenAI's form, whoever says it.
+    /// A 400 in `OpenAI`'s form, whoever says it.
     pub fn invalid(param: &str, code: Option<&str>, message: impl Into<String>) -> Self {
         Self {
             status: 400,
@@ -175,8 +175,8 @@ impl Refusal {
 }
 
 /// `Ok` if it holds, else what `refusal` makes.
-pub fn guard(holds: bool, refusal: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
-    if holds { Ok(()) } else { Err(refusal()) }
+pub fn guard(holds: bool, refusal: impl FnOnce() -> Refusal) -> Result<(), Box<Refusal>> {
+    if holds { Ok(()) } else { Err(Box::new(refusal())) }
 }
 
 /// The message of an overload.

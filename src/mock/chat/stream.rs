@@ -12,14 +12,14 @@ use super::tell::Told;
 pub fn events(told: &Told<'_>, calls: Calls) -> Vec<Vec<u8>> {
     let comments = told.flavour.comments.iter().map(|text| format!(": {text}\n\n").into_bytes());
     let mut out = Stream { told, events: comments.collect(), said: String::new() };
-    out.delta(json!({"role": "assistant", "content": ""}));
+    out.delta(&json!({"role": "assistant", "content": ""}));
     out.thinking();
     for piece in pieces(&told.text) {
         out.said.push_str(piece);
-        out.delta(json!({"content": piece}));
+        out.delta(&json!({"content": piece}));
     }
     let last = out.calls(calls);
-    out.end(last);
+    out.end(&last);
     out.events
 }
 
@@ -51,8 +51,8 @@ impl Stream<'_, '_> {
         self.events.push(format!("data: {chunk}\n\n").into_bytes());
     }
 
-    fn delta(&mut self, delta: Value) {
-        let chunk = self.chunk(&delta, None);
+    fn delta(&mut self, delta: &Value) {
+        let chunk = self.chunk(delta, None);
         self.push(chunk);
     }
 
@@ -66,23 +66,23 @@ impl Stream<'_, '_> {
             Carrier::Tags => {
                 for piece in ["<thi", "nk>\n", &told.thinking, "\n</think", ">\n\n"] {
                     self.said.push_str(piece);
-                    self.delta(json!({"content": piece}));
+                    self.delta(&json!({"content": piece}));
                 }
             }
             Carrier::Part => {
                 for piece in pieces(&told.thinking) {
                     let part = json!({"type": "thinking", "thinking": [{"type": "text", "text": piece}]});
-                    self.delta(json!({"content": [part]}));
+                    self.delta(&json!({"content": [part]}));
                 }
             }
             Carrier::Field(_) | Carrier::Details => {
                 for piece in pieces(&told.thinking) {
                     let delta: Map<String, Value> = told.thought(piece).into_iter().collect();
-                    self.delta(Value::Object(delta));
+                    self.delta(&Value::Object(delta));
                 }
                 if told.flavour.carrier == Carrier::Details && pieces(&told.thinking).len() > 1 {
                     let detail = json!({"type": "reasoning.text", "signature": told.signature, "format": "anthropic-claude-v1", "index": 0});
-                    self.delta(json!({"reasoning_details": [detail]}));
+                    self.delta(&json!({"reasoning_details": [detail]}));
                 }
             }
         }
@@ -107,9 +107,11 @@ impl Stream<'_, '_> {
         }
         match pattern {
             Calls::Whole => {
-                whole(true).into_iter().for_each(|call| self.delta(json!({"tool_calls": [call]})))
+                for call in whole(true) {
+                    self.delta(&json!({"tool_calls": [call]}));
+                }
             }
-            Calls::Together => self.delta(json!({"tool_calls": whole(true)})),
+            Calls::Together => self.delta(&json!({"tool_calls": whole(true)})),
             Calls::Finish => return json!({"tool_calls": whole(true)}),
             Calls::FinishBare => return json!({"content": "", "tool_calls": whole(false)}),
             Calls::Fragments
@@ -119,16 +121,18 @@ impl Stream<'_, '_> {
             | Calls::Blank
             | Calls::Rotating => {
                 for (at, call) in told.calls.iter().enumerate() {
-                    fragments(at, call, pattern).into_iter().for_each(|delta| self.delta(delta));
+                    for delta in fragments(at, call, pattern) {
+                        self.delta(&delta);
+                    }
                 }
             }
         }
         json!({})
     }
 
-    fn end(&mut self, last: Value) {
+    fn end(&mut self, last: &Value) {
         let told = self.told;
-        let mut finish = self.chunk(&last, Some(told.finish));
+        let mut finish = self.chunk(last, Some(told.finish));
         let usage = told.usage();
         match told.flavour.usage {
             UsageAt::Finish => finish["usage"] = usage.clone(),

@@ -15,7 +15,7 @@ use super::words::Wrong;
 use crate::mock::Request;
 use crate::mock::reply::{is_signed, tokens_of};
 
-type Checked = Result<(), Refusal>;
+type Checked = Result<(), Box<Refusal>>;
 
 /// Whether a key came where these providers look for it.
 pub fn key(request: &Request<'_>, flavour: &Flavour, keyless: bool) -> Checked {
@@ -24,7 +24,7 @@ pub fn key(request: &Request<'_>, flavour: &Flavour, keyless: bool) -> Checked {
 }
 
 /// Checks a body; gives its model.
-pub fn check(body: &Value, flavour: &Flavour) -> Result<&'static Model, Refusal> {
+pub fn check(body: &Value, flavour: &Flavour) -> Result<&'static Model, Box<Refusal>> {
     let name = body["model"].as_str().unwrap_or_default();
     let model = models::find(name)
         .ok_or_else(|| Refusal::says(flavour, Wrong::Model, "model", &[("model", &name)]))?;
@@ -89,6 +89,11 @@ fn settings(body: &Value, flavour: &Flavour, model: &Model, name: &str) -> Check
         Refusal::invalid("stop", Some("array_above_max_length"), message)
     })?;
     for field in ["max_tokens", "max_completion_tokens"] {
+        guard(!set(field) || body[field].is_u64(), || {
+            let message =
+                format!("Invalid type for '{field}': expected an integer, but got something else instead.");
+            Refusal::invalid(field, Some("invalid_type"), message)
+        })?;
         let given = body[field].as_u64().unwrap_or(0);
         guard(given <= model.output, || {
             let values: [(&str, &dyn std::fmt::Display); 4] =
@@ -147,9 +152,9 @@ fn tools(body: &Value, flavour: &Flavour, model: &Model) -> Checked {
         let message = "Tool choice names a function that is not in 'tools'.";
         Refusal::invalid("tool_choice", None, message)
     })?;
-    let forces = forced.is_some() || matches!(body["tool_choice"].as_str(), Some("required" | "any"));
+    let must_call = forced.is_some() || matches!(body["tool_choice"].as_str(), Some("required" | "any"));
     let thinking = flavour.name == "deepseek" && read::thinks(body, flavour, model);
-    guard(!(forces && thinking), || {
+    guard(!(must_call && thinking), || {
         Refusal::invalid(
             "tool_choice",
             Some("invalid_request_error"),
@@ -188,7 +193,7 @@ fn conversation(body: &Value, flavour: &Flavour, model: &Model, name: &str) -> C
             let id = message["tool_call_id"].as_str().unwrap_or_default();
             let known = open.iter().position(|call| *call == id);
             let Some(known) = known else {
-                return Err(Refusal::says(flavour, Wrong::Orphan, "messages", &[]));
+                return Err(Box::new(Refusal::says(flavour, Wrong::Orphan, "messages", &[])));
             };
             open.remove(known);
             guard(only_text(&message["content"]), || {
