@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::json::{self, Member, Span, member_of, text};
-use crate::wire::chat::request::{bad, wrong};
+use crate::wire::chat::request::wrong;
 use crate::wire::ir::{Choice, Conversation, Effort, Escaped, Format, Setting, Switch, Tier};
 
 /// Reads one member of the body.
