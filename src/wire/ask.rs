@@ -52,11 +52,11 @@ impl<'b> Ask<'b> {
         }
     }
 
-    /// Whether the answer is to be streamed.
+    /// Whether the answer is to be streamed: counts and embeddings never are.
     pub fn stream(&self) -> bool {
         match self {
-            Self::Messages(ask) => ask.stream,
-            Self::Chat(ask) => ask.stream,
+            Self::Messages(ask) => ask.stream && ask.max_tokens.is_some(),
+            Self::Chat(ask) => ask.stream && !ask.messages.is_empty(),
         }
     }
 

@@ -77,6 +77,8 @@ impl Grammar {
             (Fresh, Event::Start { .. }) | (Between, Event::Usage(_)) | (Inside(_), Event::Close) => Between,
             (Between, Event::Open(open)) => Inside(kind(open)?),
             (Inside(kind), Event::Delta(delta)) => Inside(more(kind, delta)?),
+            // In front of a fault, which may come inside a block.
+            (Inside(kind), Event::Usage(_)) => Inside(kind),
             (Between, Event::Stop { .. }) | (Fresh | Between | Inside(_), Event::Fault(_)) => Over,
             _ => return None,
         })

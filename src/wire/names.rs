@@ -24,7 +24,7 @@ struct Renamed {
 impl Names {
     /// Remembers that `original` was sent as `sent`, both escaped.
     pub fn note(&mut self, original: &[u8], sent: &[u8]) {
-        if original != sent && !self.0.iter().any(|known| *known.sent == *sent) {
+        if original != sent {
             self.0.push(Renamed { original: original.into(), sent: sent.into() });
         }
     }

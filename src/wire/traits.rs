@@ -42,6 +42,9 @@ pub struct Traits {
     pub name_length: usize,
     /// How thinking goes back to the provider.
     pub replay: Replay,
+    /// What the first call of each message must bear, where the calls of a model have state of their own that never reached
+    /// the client: the beginning of the model's name, and the member that stands for it.
+    pub call_mark: Option<(&'static str, &'static str)>,
     /// How much the model shall think.
     pub effort: EffortForm,
     /// The levels of effort that are taken, least first, where the model's own are not known; empty: any.
@@ -228,6 +231,7 @@ pub const CHAT: Traits = Traits {
     ids: IdRule::AtMost(40),
     name_length: 64,
     replay: Replay::Never,
+    call_mark: None,
     effort: EffortForm::Word,
     efforts: &[],
     top_k: false,

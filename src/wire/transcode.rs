@@ -226,6 +226,10 @@ impl Transcoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
+        if !self.sse.at_boundary() && !self.decoder.is_complete() {
+            // Some servers leave the blank line behind the last event out.
+            self.push(b"\n\n", out);
+        }
         let Self { decoder, encoder, noted, .. } = self;
         decoder.end(&mut |event| {
             noted.note(&event);

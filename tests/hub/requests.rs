@@ -146,7 +146,7 @@ fn law(law: impl Fn(&str, Dialect, &[u8]) -> Result<(), String>) {
 
 /// What no other provider could do, or the translation never does, is refused, in words of these.
 const REFUSED: [&str; 5] = [
-    "n: expected 1, got more or none",
+    "n: expected 1",
     "was handed to another provider",
     "is a tool that the provider would have to run itself",
     "expected an object, got a boolean",

@@ -35,6 +35,11 @@ pub const COMPATIBLE: Traits = Traits {
 /// levels from Gemini 3 on, and older models take their words as well (wire.md 13.1).
 pub const GEMINI: Traits = Traits {
     family: "gemini",
+    // Its models from 3 on refuse a step whose first call has no signature, and take this in its place (wire.md 4.5).
+    call_mark: Some((
+        "gemini-3",
+        r#","extra_content":{"google":{"thought_signature":"skip_thought_signature_validator"}}"#,
+    )),
     effort: EffortForm::Word,
     efforts: &[Effort::Low, Effort::Medium, Effort::High],
     audio: true,

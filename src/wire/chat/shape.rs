@@ -106,13 +106,20 @@ impl<'a, 'b> Shaper<'a, 'b> {
         let Some((name, (member, asked))) = first else {
             let both = self.drops(Field::MaxTokens) && self.drops(Field::MaxCompletionTokens);
             if let Some(limit) = self.target.limit.filter(|_| !both) {
+                // `null` says nothing, and would stand behind the limit.
+                for name in [COMPLETION, PLAIN] {
+                    if let Some(member) = self.ask.field(name) {
+                        self.edits.remove(member.whole());
+                    }
+                }
                 self.insert(self.limit_name(self.default_name()), limit.to_string().as_bytes());
             }
             return;
         };
-        if let Some((name, (member, _))) = second {
-            // One of both is what holds, and it must not stand there twice.
-            if self.limit_name(COMPLETION) == self.limit_name(PLAIN) {
+        if let Some((name, (member, other))) = second {
+            // One of both is what holds: it must not stand there twice, nor pass the limit under its other name.
+            let lowered = self.most().is_some_and(|most| most < other);
+            if lowered || self.limit_name(COMPLETION) == self.limit_name(PLAIN) {
                 self.edits.remove(member.whole());
                 self.loss.add(name);
             }
@@ -125,11 +132,15 @@ impl<'a, 'b> Shaper<'a, 'b> {
         if wanted != name {
             self.edits.replace(member.key, text::quote(wanted));
         }
-        let most = [self.target.limit, self.model.map(|model| model.max_output)].into_iter().flatten().min();
-        if let Some(most) = most.filter(|most| *most < asked) {
+        if let Some(most) = self.most().filter(|most| *most < asked) {
             self.edits.replace(member.value, most.to_string());
             self.loss.add(name);
         }
+    }
+
+    /// The most that provider and model allow.
+    fn most(&self) -> Option<u64> {
+        [self.target.limit, self.model.map(|model| model.max_output)].into_iter().flatten().min()
     }
 
     fn limit(&self, name: &str) -> Option<(Member, u64)> {

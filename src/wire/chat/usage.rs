@@ -93,7 +93,8 @@ impl Counts {
         let both = completion.saturating_add(reasoning);
         let adds_up = self.total == Some(self.prompt.unwrap_or(0).saturating_add(both));
         match rule {
-            UsageRule::Apart => both,
+            // Some tell reasoning in the total only.
+            UsageRule::Apart => both.max(self.total.unwrap_or(0).saturating_sub(self.prompt.unwrap_or(0))),
             UsageRule::Including if adds_up => both,
             UsageRule::Including => completion,
         }
@@ -126,7 +127,7 @@ fn nano(value: &[u8], places: i32) -> Option<u64> {
         }
     }
     let written = i32::try_from(digits.len() - usize::from(point < digits.len())).ok()?;
-    match u32::try_from(end - written) {
+    match u32::try_from(end.checked_sub(written)?) {
         Ok(missing) if sum > 0 => sum.checked_mul(10_u64.checked_pow(missing)?),
         _ => Some(sum),
     }

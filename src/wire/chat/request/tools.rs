@@ -24,7 +24,8 @@ pub fn read<'b>(raw: &'b [u8], loss: &mut Loss) -> Result<Vec<Tool<'b>>, Error> 
         if !entry.of(raw).starts_with(b"{") {
             return Err(wrong("tools[]", "an object", entry.of(raw)));
         }
-        let cache = member_of(raw, entry, "cache_control").map(|mark| ttl(raw, mark.value));
+        let mark = member_of(raw, entry, "cache_control").filter(|mark| mark.value.of(raw) != b"null");
+        let cache = mark.map(|mark| ttl(raw, mark.value));
         tools.push(Tool { kind: kind(raw, entry, loss)?, cache });
     }
     Ok(tools)

@@ -158,13 +158,16 @@ impl Decoder {
         };
         self.blocks.finish(sink);
         self.tell_usage(sink);
-        let reason = finish::with_calls(stop, self.blocks.called());
+        let reason = match finish::with_calls(stop, self.blocks.called()) {
+            Stop::EndTurn if self.blocks.refused() => Stop::Refusal,
+            reason => reason,
+        };
         sink(Event::Stop { reason: &reason, sequence: sequence.as_deref() });
     }
 
     fn fault(&mut self, told: &Told, sink: &mut Sink<'_>) {
         if !matches!(std::mem::replace(&mut self.stage, Stage::Over), Stage::Fresh) {
-            self.blocks.leave(sink);
+            // What is open stays open: its end would count as content, and the answer could not be replaced any more.
             self.tell_usage(sink);
         }
         sink(Event::Fault(told));

@@ -7,6 +7,10 @@ use crate::json::{self, Edits, Span, member_of};
 
 /// The schema with `additionalProperties: false` in every object that says nothing of it. All else stays byte for byte.
 pub fn closed(schema: &[u8]) -> Vec<u8> {
+    if schema.len() > LONGEST {
+        // Each level is walked again; what is so long is no schema of an answer.
+        return schema.to_vec();
+    }
     let mut edits = Edits::new();
     let mut open = vec![Span::all(schema)];
     while let Some(value) = open.pop() {
@@ -30,6 +34,7 @@ fn object(schema: &[u8], object: Span, edits: &mut Edits, open: &mut Vec<Span>) 
     open.extend(schemas.map(|member| member.value));
 }
 
+const LONGEST: usize = 64 * 1024;
 const VALUES: [&str; 4] = ["const", "default", "enum", "examples"];
 
 #[cfg(test)]

@@ -29,10 +29,16 @@ pub(super) fn read<'b>(site: &Site<'b>, content: Span, loss: &mut Loss) -> Resul
     let mut blocks = Vec::new();
     for part in json::elements(site.body, content).map_while(Result::ok) {
         let Some(content) = site.part(part, loss)? else { continue };
-        let cache = member_of(site.body, part, "cache_control").map(|mark| ttl(site.body, mark.value));
+        let cache = mark(site.body, part);
         blocks.push(Block { content, cache });
     }
     Ok(blocks)
+}
+
+/// The cache mark of an object, if it has one; `null` is none.
+fn mark(body: &[u8], object: Span) -> Option<Ttl> {
+    let mark = member_of(body, object, "cache_control")?.value;
+    (mark.of(body) != b"null").then(|| ttl(body, mark))
 }
 
 /// How long a `cache_control` shall hold.

@@ -174,6 +174,8 @@ impl<'a> History<'_, '_, 'a> {
 
     fn calls<'c>(&mut self, blocks: impl Iterator<Item = &'c Block<'c>>) {
         let traits = self.request.given.traits;
+        let model = self.request.given.target.model;
+        let mut mark = traits.call_mark.filter(|(family, _)| model.starts_with(family)).map(|(_, mark)| mark);
         let mut front: &[u8] = b",\"tool_calls\":[{\"id\":\"";
         for block in blocks {
             let Content::ToolCall { id, name, args } = &block.content else { continue };
@@ -183,7 +185,9 @@ impl<'a> History<'_, '_, 'a> {
             self.put(&names::fit_name(name, traits.name_length));
             self.put(b"\",\"arguments\":\"");
             text::escape_into(self.out(), args);
-            self.put(b"\"}}");
+            self.put(b"\"}");
+            self.put(mark.take().unwrap_or_default().as_bytes());
+            self.put(b"}");
             front = b",{\"id\":\"";
         }
         self.put(b"]");
@@ -304,7 +308,8 @@ impl<'a> History<'_, '_, 'a> {
         self.pieces.open(&mut self.request.out);
         self.put(b"Result of a tool call:\\n");
         let pictured = pieces::result_text(self.request, block);
-        self.pieces.close(&mut self.request.out, block.cache);
+        let mark = block.cache.filter(|_| self.request.given.marks);
+        self.pieces.close(&mut self.request.out, mark);
         if pictured {
             self.pieces.pictures(self.request, block);
         }
@@ -351,7 +356,8 @@ impl<'a> History<'_, '_, 'a> {
         if !framed {
             self.put(b"\\n</system-reminder>");
         }
-        let mark: Option<Ttl> = turn.blocks.iter().rev().find_map(|block| block.cache);
+        let mark = turn.blocks.iter().rev().find_map(|block| block.cache);
+        let mark: Option<Ttl> = mark.filter(|_| self.request.given.marks);
         self.pieces.close(&mut self.request.out, mark);
     }
 

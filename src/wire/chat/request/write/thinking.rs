@@ -101,7 +101,7 @@ fn word(request: &mut Request<'_, '_>, level: Level) {
     // A model that nobody has described may not think at all: then `none` is nothing that it knows.
     let knows_none = request.given.model.is_some() || request.given.traits.efforts.contains(&Effort::None);
     match level.effort {
-        Some(Effort::None) if !knows_none => {}
+        _ if level.switch == Switch::Off && !knows_none => {}
         Some(effort) => request.word("reasoning_effort", effort.word().as_bytes()),
         None => {}
     }

@@ -21,6 +21,8 @@ pub(super) struct Blocks {
     family: Box<str>,
     now: Now,
     shown: bool,
+    /// A refusal was among it.
+    refused: bool,
     /// For text that may begin with thinking; `None` where tags mean nothing.
     tags: Option<Tags>,
     /// State of the open thinking, where it goes back as `reasoning_details`.
@@ -48,6 +50,7 @@ impl Blocks {
             family: family.into(),
             now: Now::Nothing,
             shown: false,
+            refused: false,
             tags: traits.think_tags.then(Tags::default),
             details: (traits.replay == Replay::Details).then(Details::default),
             signature: Box::default(),
@@ -64,6 +67,11 @@ impl Blocks {
     /// Whether any block was opened, or a call is known.
     pub fn shown(&self) -> bool {
         self.shown || self.called()
+    }
+
+    /// Whether the model declined in words.
+    pub fn refused(&self) -> bool {
+        self.refused
     }
 
     /// Whether a tool was called.
@@ -135,6 +143,7 @@ impl Blocks {
             self.leave(sink);
             self.now = now;
             self.shown = true;
+            self.refused |= now == Now::Refusal;
             sink(Event::Open(open));
         }
     }
@@ -225,7 +234,7 @@ impl Blocks {
                 b"\"text\"" => self.piece(Now::Text, inner(data, member.value), sink),
                 b"\"refusal\"" => self.piece(Now::Refusal, inner(data, member.value), sink),
                 b"\"thinking\"" => self.thoughts(data, member.value, sink),
-                b"\"signature\"" => {
+                b"\"signature\"" if !self.in_a_call() => {
                     if let Some(signature) = plain(data, member.value).filter(|text| !text.is_empty()) {
                         self.enter(Now::Thinking, Open::Thinking, sink);
                         self.signature = signature;

