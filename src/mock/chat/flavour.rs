@@ -17,7 +17,7 @@ pub struct Flavour {
     pub key: bool,
     /// The body of an error.
     pub envelope: Envelope,
-    /// Its own words for what others refuse too; OpenAI's where it has none.
+    /// Its own words for what others refuse too; `OpenAI`'s where it has none.
     pub words: &'static [Word],
     /// What becomes of fields that it does not know.
     pub unknown: Unknown,
@@ -43,7 +43,7 @@ pub struct Flavour {
     pub schemas: bool,
     /// Levels of `reasoning_effort` where the model has none of its own.
     pub efforts: &'static [&'static str],
-    /// Whether what models refuse is refused: OpenAI's own models elsewhere are not looked at so closely.
+    /// Whether what models refuse is refused: `OpenAI`'s own models elsewhere are not looked at so closely.
     pub by_model: bool,
     /// Where thinking stands in an answer.
     pub carrier: Carrier,
@@ -178,6 +178,7 @@ impl Calls {
     }
 
     /// The pattern itself, for the request of this number.
+    #[must_use]
     pub fn settled(self, number: u64) -> Self {
         if self != Self::Rotating {
             return self;
@@ -236,10 +237,9 @@ pub fn of_path(path: &str) -> Option<(&'static Flavour, &str)> {
         (rest.is_empty() || (*end == "/models" && rest.starts_with('/'))).then_some(at)
     })?;
     let (base, what) = (&path[..at], &path[at + 1..]);
-    // Models without a prefix were Anthropic's first.
+    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base));
+    // Any other base before /v1 is OpenAI's, but for the models, which were Anthropic's first.
     let open = base.ends_with("/v1") && !what.starts_with("models");
-    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base)).filter(|_| open || base != "/v1");
-    // Any other base before /v1 is OpenAI's.
     known.or_else(|| open.then_some(&OPENAI)).map(|flavour| (flavour, what))
 }
 
@@ -275,7 +275,7 @@ const HOSTED: Flavour = Flavour {
 /// One's own server.
 const LOCAL: Flavour = Flavour { key: false, usage: UsageAt::Asked, ..HOSTED };
 
-/// OpenAI itself, and whatever bears no other name.
+/// `OpenAI` itself, and whatever bears no other name.
 pub const OPENAI: Flavour = Flavour {
     name: "openai",
     bases: &["/openai/v1", "/v1"],
@@ -534,7 +534,6 @@ mod tests {
             ("/deepseek/chat/completions", Some(("deepseek", "chat/completions"))),
             ("/gemini/v1beta/openai/embeddings", Some(("gemini", "embeddings"))),
             ("/anthropic/v1/models", None),
-            ("/v1/models", None),
             ("/v1/messages", None),
             ("/nothing/chat/completions", None),
         ] {

@@ -29,7 +29,7 @@ pub struct Model {
     pub thinks: Thinks,
     /// Levels of `reasoning_effort`; empty: those of the flavour.
     pub efforts: &'static [&'static str],
-    /// Whether it is one of OpenAI's reasoning models, with what those refuse.
+    /// Whether it is one of `OpenAI`'s reasoning models, with what those refuse.
     pub reasons: bool,
     /// Whether it refuses stop sequences.
     pub unstoppable: bool,

@@ -24,11 +24,11 @@ pub struct Refusal {
     /// `message`.
     pub message: String,
     /// What stands in `metadata.raw` at `OpenRouter`.
-    pub raw: Option<String>,
+    pub raw: Option<Box<str>>,
 }
 
 impl Refusal {
-    /// A 400 in OpenAI's form, whoever says it.
+    /// A 400 in `OpenAI`'s form, whoever says it.
     pub fn invalid(param: &str, code: Option<&str>, message: impl Into<String>) -> Self {
         Self {
             status: 400,

@@ -1,6 +1,6 @@
 //! How each provider words its refusals: status, type, code and message by what is wrong.
 //!
-//! OpenAI's words are complete; a flavour lists those that it has itself, from recorded errors or from public reports.
+//! `OpenAI`'s words are complete; a flavour lists those that it has itself, from recorded errors or from public reports.
 //! `{…}` in a text is filled in. Decides nothing about requests, and shapes no body ([`super::refusal`] does).
 
 /// What is wrong with a request.
@@ -64,7 +64,7 @@ const fn word(wrong: Wrong, status: u16, kind: &'static str, code: &'static str,
 const INVALID: &str = "invalid_request_error";
 const ARGUMENT: &str = "INVALID_ARGUMENT";
 
-/// The words for `wrong`: the flavour's own, else OpenAI's.
+/// The words for `wrong`: the flavour's own, else `OpenAI`'s.
 pub fn find(own: &'static [Word], wrong: Wrong) -> &'static Word {
     let fits = |word: &&Word| word.wrong == wrong;
     own.iter().find(fits).or_else(|| OPENAI.iter().find(fits)).unwrap_or(&OPENAI[0])
@@ -182,7 +182,7 @@ const OPENAI: &[Word] = &[
     ),
 ];
 
-/// OpenRouter's.
+/// `OpenRouter`'s.
 pub const OPENROUTER: &[Word] = &[
     word(Wrong::Key, 401, "", "", "Missing Authentication header"),
     word(Wrong::Model, 400, "", "", "{model} is not a valid model ID"),
