@@ -161,7 +161,6 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { module: "runtime::panics", what: &["log::error"], reason: "a plain thread tells its own panic, and may be the log's" },
     Exception { module: "runtime::home", what: &["unreachable", "eprintln"], reason: "at the start or never: without its threads the gateway cannot run" },
     Exception { module: "wire::fault::others", what: &["json", "serde_json::json"], reason: "refusals of a hundred bytes, off the common path" },
-    Exception { module: "exchange", what: &["crate::wire::anthropic"], reason: "one dialect is spoken so far; the second brings the choice, and that belongs to `wire`" },
 ];
 
 /// What may stand at the top level, beside dot-files.

@@ -19,7 +19,7 @@ use crate::govern::{self, access::listed};
 use crate::route::pins::Pin;
 use crate::route::{Choice, Chooser, LeftOut, Next, Plan, Reason, Registry, Table, Want, plan, session_hash};
 use crate::upstream::provider;
-use crate::wire::anthropic::capability;
+use crate::wire;
 
 /// What `pointsman explain` takes.
 #[derive(Debug, clap::Args)]
@@ -94,7 +94,7 @@ impl Options {
             session: self.session.as_deref(),
             class: self.class.as_deref(),
             input_tokens: self.input_tokens,
-            window: capability::window,
+            window: wire::window,
             images: self.images,
             embeddings: self.embeddings,
             ..Question::about(&self.model)

@@ -14,8 +14,7 @@ use crate::reply::{self, Way};
 use crate::route::{Exhausted, Plan};
 use crate::runtime::home;
 use crate::upstream::{Trouble, Upstreams};
-use crate::wire::anthropic::rename::renamed;
-use crate::wire::{Ending, fault};
+use crate::wire::{Ending, fault, renamed};
 
 /// The words of failed attempts, for when nobody is left; as [`Plan::attempts`].
 #[derive(Default)]

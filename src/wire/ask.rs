@@ -9,6 +9,7 @@ use crate::error::Error;
 
 /// A request body, as far as the gateway reads it.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // One for each request, and the larger is the usual one.
 pub enum Ask<'b> {
     /// Anthropic Messages, and the counting of its tokens.
     Messages(anthropic::Ask<'b>),

@@ -56,6 +56,7 @@ pub mod transcode;
 pub mod translate;
 
 pub use anthropic::capability::asks_for_large_window;
+pub use anthropic::rename::renamed;
 pub use anthropic::reply::{counted, counted_as};
 pub use ask::{Ask, window};
 pub use heard::{Ending, Heard};

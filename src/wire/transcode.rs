@@ -118,6 +118,7 @@ impl Route {
 
 /// A stream on its way.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // The larger is the usual one, and spares an allocation.
 pub enum Passage {
     /// Messages to Messages: bytes pass as they come, and are only read along.
     Messages(anthropic::StreamReader),
@@ -141,7 +142,8 @@ impl Passage {
     /// The connection has ended, or broke behind the last thing that was said: what is still to be written goes behind `out`.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         match self {
-            Self::Messages(_) | Self::Chat(_) => {}
+            Self::Messages(_) => {}
+            Self::Chat(passage) => passage.end(out),
             Self::Hub(transcoder) => transcoder.end(out),
         }
     }

@@ -89,7 +89,7 @@ fn an_openai_client_over_claude() {
         body["usage"],
         json!({"prompt_tokens":13,"completion_tokens":7,"total_tokens":20,"prompt_tokens_details":{"cached_tokens":3}})
     );
-    assert_eq!(answer.header("x-request-id").is_some(), true);
+    assert!(answer.header("x-request-id").is_some());
     assert_eq!(up.seen()[0].header("anthropic-version"), Some("2023-06-01"));
     for (asked, usages) in [("", 0), (r#","stream_options":{"include_usage":true}"#, 1)] {
         let body = format!(
@@ -122,7 +122,7 @@ fn chat_passes_over_chat_as_it_is_less_the_usage_that_nobody_asked_for() {
     assert_eq!(up.seen()[1].text(), body.replace("claude-test", "real-chat-2"));
 }
 
-/// Every way in which OpenRouter and its like were seen to send the arguments of a call.
+/// Every way in which `OpenRouter` and its like were seen to send the arguments of a call.
 #[test]
 fn the_arguments_of_a_tool_arrive_whole_whatever_chunks_they_come_in() {
     let call = |fields: &str| format!(r#"{{"tool_calls":[{{{fields}}}]}}"#);

@@ -280,6 +280,7 @@ pub const OPENAI: Flavour = Flavour {
     name: "openai",
     bases: &["/openai/v1", "/v1"],
     unknown: Unknown::Refused,
+    history: &["annotations"],
     ids: Ids::AtMost(40),
     by_model: true,
     carrier: Carrier::Hidden,

@@ -88,10 +88,17 @@ fn said(message: &Value) -> Vec<Value> {
     said
 }
 
+/// Chat has no field for a result that is an error; as a model does, the brain takes it from the words.
 fn result(message: &Value) -> Value {
-    json!({
-        "type": "tool_result", "tool_use_id": message["tool_call_id"], "content": blocks(&message["content"]),
-    })
+    let blocks = blocks(&message["content"]);
+    let is_error =
+        blocks.first().and_then(|block| block["text"].as_str()).is_some_and(|t| t.starts_with("Error: "));
+    let mut result =
+        json!({"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": blocks});
+    if is_error {
+        result["is_error"] = json!(true);
+    }
+    result
 }
 
 fn blocks(content: &Value) -> Vec<Value> {
@@ -163,6 +170,14 @@ fn schema(format: &Value) -> Option<Value> {
 mod tests {
     use super::super::strict::tests::check;
     use super::*;
+
+    #[test]
+    fn a_result_that_says_error_is_one() {
+        for (text, expected) in [("Error: no such file", true), ("No Error: fine", false)] {
+            let message = json!({"role": "tool", "tool_call_id": "1", "content": text});
+            assert_eq!(result(&message)["is_error"] == true, expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_conversation_comes_out_in_anthropics_form() {

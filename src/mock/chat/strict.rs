@@ -177,6 +177,11 @@ fn limit(body: &Value, flavour: &Flavour, model: &Model) -> Result<(), Refusal> 
         Refusal::invalid("max_tokens", Some("invalid_parameter_combination"), message)
     })?;
     for field in ["max_tokens", "max_completion_tokens"].into_iter().filter(|field| given(field)) {
+        guard(body[field].is_i64() || body[field].is_u64(), || {
+            let message =
+                format!("Invalid type for '{field}': expected an integer, but got something else instead.");
+            Refusal::invalid(field, Some("invalid_type"), message)
+        })?;
         let Some(asked) = body[field].as_u64().filter(|asked| *asked > 0) else {
             let message = format!(
                 "Invalid '{field}': integer below minimum value. Expected a value >= 1, but got {} instead.",
@@ -401,6 +406,7 @@ pub(super) mod tests {
             (OPENAI, json!({"model": "gpt-5", "max_completion_tokens": 5}), ""),
             (OPENAI, json!({"model": "gpt-4o", "max_tokens": 16_385}), "at most 16384 completion tokens"),
             (OPENAI, json!({"max_tokens": 0}), "Expected a value >= 1, but got 0"),
+            (OPENAI, json!({"max_tokens": "9"}), "Invalid type for 'max_tokens'"),
             (OPENAI, json!({"max_tokens": 1, "max_completion_tokens": 1}), "at the same time"),
             ("/openrouter/api/v1", json!({"model": "openai/gpt-4o", "max_tokens": 99_999}), ""),
             (OPENAI, json!({"model": "gpt-5", "temperature": 0.5}), "Only the default (1) value"),

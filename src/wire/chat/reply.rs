@@ -212,3 +212,96 @@ fn string_or_null(inside: Option<&[u8]>, out: &mut Vec<u8>) {
         None => out.extend_from_slice(b"null"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::wire::Stop;
+    use crate::wire::names::Names;
+    use crate::wire::traits::CHAT;
+
+    #[test]
+    fn a_whole_answer_passes_but_for_the_models_name() {
+        let body = br#"{"id":"c","choices":[{"index":0,"message":{"content":"real"},"finish_reason":"length"}], "model": "real","usage":{"prompt_tokens":5,"completion_tokens":2,"cost":0.5}}"#;
+        let reply = Reply::read(body, &CHAT).unwrap();
+        let meter = &reply.meter;
+        assert_eq!((meter.usage.input, meter.usage.output, meter.usage.cost_nano), (5, 2, Some(500_000_000)));
+        assert_eq!(
+            (&meter.stop, meter.model.as_deref(), meter.counted),
+            (&Some(Stop::MaxTokens), Some("real"), true)
+        );
+        let named = String::from_utf8(reply.named("a \"b\"").to_vec()).unwrap();
+        let body = std::str::from_utf8(body).unwrap();
+        assert_eq!(named, body.replace(r#""model": "real""#, r#""model": "a \"b\"""#));
+        assert!(reply.named("real").is_verbatim());
+    }
+
+    #[test]
+    fn an_answer_is_told_from_an_error_and_from_a_strangers_body() {
+        let read = |body: &str| Reply::read(body.as_bytes(), &CHAT).map(|reply| reply.meter);
+        let error = |body: &str| read(body).unwrap().error.map(|told| told.message.into_string());
+        for body in [
+            r#"{"error":{"message":"m","code":502},"user_id":"u"}"#,
+            r#"{"object":"error","message":"m","code":400}"#,
+        ] {
+            assert_eq!(error(body).as_deref(), Some("m"), "{body}");
+        }
+        let broke = r#"{"choices":[{"message":{"content":"x"},"finish_reason":"error"}]}"#;
+        assert!(error(broke).is_some());
+        assert_eq!(error(r#"{"error":null,"choices":[{"message":{"content":"x"}}]}"#), None);
+        let list =
+            r#"{"object":"list","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+        assert_eq!(read(list).unwrap().usage.input, 8);
+        for body in [r#"{"type":"message","usage":{}}"#, "[]", "<html>", ""] {
+            assert!(read(body).is_none(), "{body}");
+        }
+    }
+
+    /// What becomes of an answer that is read and written again.
+    fn folded(message: &str, finish: &str) -> String {
+        let names = Arc::new(Names::default());
+        let frame = Frame { id: "req_1".into(), model: "asked".into(), created: 7, usage: false, names };
+        let mut fold = Fold::new(frame);
+        let body = format!(
+            r#"{{"choices":[{{"message":{message},"finish_reason":"{finish}"}}],"usage":{{"prompt_tokens":5,"completion_tokens":2}}}}"#
+        );
+        assert!(decode(body.as_bytes(), &CHAT, "f", &mut |event| fold.push(&event)));
+        let whole = String::from_utf8(fold.finish()).unwrap();
+        let (front, rest) = whole.split_once(r#""message":{"role":"assistant","#).unwrap();
+        assert_eq!(
+            front,
+            r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"asked","choices":[{"index":0,"#
+        );
+        let end = r#"],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0}}}"#;
+        rest.strip_suffix(end).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_folded_answer_has_a_place_for_each_kind() {
+        let call = r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}"#;
+        for (message, finish, expected) in [
+            (
+                r#"{"content":"x","reasoning":"t"}"#.to_owned(),
+                "stop",
+                r#""content":"x","refusal":null,"reasoning_content":"t"},"logprobs":null,"finish_reason":"stop"}"#.to_owned(),
+            ),
+            (
+                format!(r#"{{"content":null,"tool_calls":[{call},{}]}}"#, call.replace("{}", "").replace(":\"a\"", ":\"b\"")),
+                "stop",
+                format!(
+                    r#""content":null,"refusal":null,"tool_calls":[{call},{}]}},"logprobs":null,"finish_reason":"tool_calls"}}"#,
+                    call.replace(":\"a\"", ":\"b\"")
+                ),
+            ),
+            (
+                r#"{"content":null,"refusal":"no"}"#.to_owned(),
+                "content_filter",
+                r#""content":null,"refusal":"no"},"logprobs":null,"finish_reason":"content_filter"}"#.to_owned(),
+            ),
+        ] {
+            assert_eq!(folded(&message, finish), expected, "{message}");
+        }
+    }
+}

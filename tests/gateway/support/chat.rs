@@ -2,7 +2,7 @@
 
 use super::client::{Request, raw};
 
-/// A request of an OpenAI client.
+/// A request of an `OpenAI` client.
 pub fn chat() -> Request {
     raw("POST", "/openai/v1/chat/completions")
         .body(r#"{"model":"claude-test","max_tokens":64,"messages":[{"role":"user","content":"hi"}]}"#)

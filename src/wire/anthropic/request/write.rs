@@ -162,16 +162,22 @@ impl<'c> Writer<'c> {
         match &self.conversation.format {
             Format::Text => None,
             Format::Json => Some(Escaped::of(JSON_HINT)),
-            Format::Schema { .. } if self.takes_formats() => None,
-            Format::Schema { schema, .. } => {
-                self.loss.add("response_format");
+            Format::Schema { strict, .. } if self.takes_format(*strict) => None,
+            Format::Schema { schema, strict, .. } => {
+                // A form that need not hold exactly is no more than a request.
+                if *strict != Some(false) {
+                    self.loss.add("response_format");
+                }
                 Some(Escaped::of(&format!("{SCHEMA_HINT}{}", String::from_utf8_lossy(schema))))
             }
         }
     }
 
-    fn takes_formats(&self) -> bool {
-        self.known.is_none_or(|model| model.formats) && !self.refused.has(Field::OutputFormat)
+    /// Whether a schema can be told as one. Those that need not hold exactly may lack what Anthropic demands of schemas
+    /// (`additionalProperties: false` in every object, wire.md 14).
+    fn takes_format(&self, strict: Option<bool>) -> bool {
+        let takes = self.known.is_none_or(|model| model.formats) && !self.refused.has(Field::OutputFormat);
+        takes && strict != Some(false)
     }
 
     fn choice(&mut self) {
@@ -267,7 +273,7 @@ impl<'c> Writer<'c> {
 
     fn output_config(&mut self, effort: Option<&str>) {
         let schema = match &self.conversation.format {
-            Format::Schema { schema, .. } if self.takes_formats() => Some(*schema),
+            Format::Schema { schema, strict, .. } if self.takes_format(*strict) => Some(*schema),
             _ => None,
         };
         let mut inner = Vec::new();

@@ -16,6 +16,8 @@ mod calls;
 mod details;
 mod progress;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use blocks::Blocks;
 

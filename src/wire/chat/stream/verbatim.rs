@@ -4,9 +4,9 @@
 //! the chunk that only tells usage is left out where the client did not ask for it. Usage, end and errors are read along
 //! the way. An event longer than what is read passes unread.
 
-use crate::json::text;
+use crate::json::{Span, text};
 use crate::limits;
-use crate::wire::chat::chunk::{Chunk, Said};
+use crate::wire::chat::chunk::{Choice, Chunk, Said};
 use crate::wire::chat::finish;
 use crate::wire::chat::usage::Counts;
 use crate::wire::frame::{Event, Sse};
@@ -26,6 +26,7 @@ pub struct Passage {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is told by events of its own, in any order.
 struct Seen {
     rule: UsageRule,
     /// The model's name for the client, quoted.
@@ -86,6 +87,14 @@ impl Passage {
         }
     }
 
+    /// The connection has ended: an end of the stream that lacks its blank line gets it.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        if self.held.trim_ascii().strip_prefix(b"data:").is_some_and(|data| data.trim_ascii() == b"[DONE]") {
+            let blank: &[u8] = if self.held.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+            self.push(blank, out);
+        }
+    }
+
     /// What the stream amounts to, now that its connection has ended.
     pub fn ending(&self) -> Ending {
         let Seen { meter, done, any, .. } = &self.seen;
@@ -131,64 +140,75 @@ impl Seen {
         self.any = true;
         let data = event.data;
         if event.unread {
-            self.content |= self.meter.error.is_none();
-            return;
+            return self.show();
         }
-        if data == b"[DONE]" {
-            self.content |= self.meter.error.is_none();
+        if data.trim_ascii() == b"[DONE]" {
+            self.show();
             self.done = true;
             return;
         }
         match Chunk::read(data) {
-            Some(chunk) if chunk.error || event.name == b"error" => {
-                self.usage(data, &chunk);
-                self.error(fault::told(data));
-            }
-            None if event.name == b"error" => self.error(fault::told(data)),
             Some(chunk) => self.chunk(event, &chunk),
+            None if event.name == b"error" => self.error(fault::told(data)),
             None => {}
         }
+    }
+
+    /// Content, unless an error came first.
+    fn show(&mut self) {
+        self.content |= self.meter.error.is_none();
     }
 
     fn error(&mut self, told: Told) {
         self.meter.error.get_or_insert(told);
     }
 
-    fn usage(&mut self, data: &[u8], chunk: &Chunk) {
+    fn chunk(&mut self, event: &Event<'_>, chunk: &Chunk) {
+        let data = event.data;
+        // An error may come with what was used up to it.
         chunk.usage.into_iter().flatten().for_each(|usage| self.counts.read(data, usage));
         self.meter.usage = self.counts.usage(self.rule);
         self.meter.counted = self.counts.told();
-    }
-
-    fn chunk(&mut self, event: &Event<'_>, chunk: &Chunk) {
-        let data = event.data;
-        self.usage(data, chunk);
         if chunk.only_usage() && !self.usage {
             let (from, to) = event.range;
             return self.edits.push(Edit { from, to, renames: false });
         }
-        if let (Some(model), Some(at)) = (chunk.model, event.data_at) {
-            if self.meter.model.is_none() {
-                self.meter.model = text::string(model.of(data)).map(|model| model.as_ref().into());
-            }
-            if *model.of(data) != *self.asked {
-                let (from, to) = (at + model.start as u64, at + model.end as u64);
-                self.edits.push(Edit { from, to, renames: true });
-            }
+        if let Some(model) = chunk.model {
+            self.model(event, model);
         }
-        let Some(choice) = &chunk.choice else { return };
+        if chunk.error || event.name == b"error" {
+            return self.error(fault::told(data));
+        }
+        if let Some(choice) = &chunk.choice {
+            self.choice(data, choice);
+        }
+    }
+
+    fn model(&mut self, event: &Event<'_>, model: Span) {
+        let value = model.of(event.data);
+        if self.meter.model.is_none() {
+            let told = text::string(value).filter(|model| !model.is_empty());
+            self.meter.model = told.map(|model| model.as_ref().into());
+        }
+        if let Some(at) = event.data_at.filter(|_| *value != *self.asked) {
+            let (from, to) = (at + model.start as u64, at + model.end as u64);
+            self.edits.push(Edit { from, to, renames: true });
+        }
+    }
+
+    fn choice(&mut self, data: &[u8], choice: &Choice) {
         let stopped = choice.stopped.map(|value| value.of(data));
         match choice.finish.and_then(|value| finish::read(value.of(data), stopped)) {
             Some(Err(told)) => return self.error(told),
             Some(Ok(stop)) => {
                 self.meter.stop.get_or_insert(stop);
-                self.content = true;
+                self.show();
             }
             None => {}
         }
-        if !self.content {
-            let said = choice.delta.or(choice.message).map(|object| Said::read(data, object));
-            self.content = said.is_some_and(|said| said.anything());
+        let said = || choice.delta.or(choice.message).map(|object| Said::read(data, object));
+        if !self.content && said().is_some_and(|said| said.anything()) {
+            self.show();
         }
     }
 }
@@ -246,16 +266,6 @@ mod tests {
     }
 
     #[test]
-    fn usage_beside_an_error_counts() {
-        let (_, passage) = passed(
-            "data: {\"error\":{\"message\":\"m\"},\"choices\":[],\"usage\":{\"prompt_tokens\":43,\"completion_tokens\":10}}\n\n",
-            false,
-            7,
-        );
-        assert_eq!((passage.meter().usage.input, passage.meter().usage.output), (43, 10));
-    }
-
-    #[test]
     fn content_is_what_shows_something() {
         let content = |data: &str| {
             let mut passage = Passage::new(&CHAT, "m", false);
@@ -275,5 +285,45 @@ mod tests {
             );
         }
         assert!(!content(r#"{"choices":[],"prompt_filter_results":[]}"#));
+    }
+
+    #[test]
+    fn an_error_tells_what_was_used_and_is_no_content() {
+        let error = r#"data: {"model":"real","error":{"message":"m","code":502},"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
+        let (mut passage, mut out) = (Passage::new(&CHAT, "asked", false), Vec::new());
+        let stream = format!("{error}\n\n{CHUNK}\n\n{FINISH}\n\ndata: [DONE]\n\n");
+        let heard = passage.push(stream.as_bytes(), &mut out);
+        assert!(!heard.content && heard.fault.is_some_and(|failure| failure.status == 502));
+        assert!(matches!(passage.ending(), Ending::Told(_)));
+        assert_eq!((passage.meter().usage.input, passage.meter().usage.output), (5, 2));
+        assert_eq!(String::from_utf8(out).unwrap(), stream.replace("real", "asked"));
+    }
+
+    #[test]
+    fn the_end_reaches_the_client_even_without_its_blank_line() {
+        for (rest, whole) in [
+            ("data: [DONE]", "data: [DONE]\n\n"),
+            ("data:[DONE]\n", "data:[DONE]\n\n"),
+            ("data: {\"model\":\"re", ""),
+            ("", ""),
+        ] {
+            let (mut passage, mut out) = (Passage::new(&CHAT, "real", false), Vec::new());
+            passage.push(format!("{CHUNK}\n\n{rest}").as_bytes(), &mut out);
+            passage.end(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{CHUNK}\n\n{whole}"));
+            assert_eq!(passage.ending() == Ending::Whole, !whole.is_empty(), "{rest}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_to_be_read_passes() {
+        let long =
+            format!("data: {{\"choices\":[],\"x\":\"{}\"}}\n\n", "y".repeat(limits::MAX_METERED_EVENT));
+        let stream = format!("{long}{FINISH}\n\n");
+        for piece in [1000, stream.len()] {
+            let (out, passage) = passed(&stream, false, piece);
+            assert!(out == stream.replace("real", "asked"), "{piece}");
+            assert_eq!(passage.ending(), Ending::Whole);
+        }
     }
 }

@@ -151,7 +151,9 @@ impl Encoder {
     fn chunk(&self, out: &mut Vec<u8>, members: &[&[u8]]) {
         out.extend_from_slice(&self.front);
         out.extend_from_slice(b"{\"index\":0,\"delta\":{");
-        members.iter().for_each(|piece| out.extend_from_slice(piece));
+        for piece in members {
+            out.extend_from_slice(piece);
+        }
         out.extend_from_slice(b"},\"finish_reason\":null}]}\n\n");
     }
 }
@@ -184,7 +186,9 @@ mod tests {
         let frame =
             Frame { id: "req_1".into(), model: "asked".into(), created: 7, usage, names: Arc::new(names) };
         let (mut encoder, mut out) = (Encoder::new(frame), Vec::new());
-        events.iter().for_each(|event| encoder.push(event, &mut out));
+        for event in events {
+            encoder.push(event, &mut out);
+        }
         String::from_utf8(out).unwrap()
     }
 

@@ -81,6 +81,7 @@ fn a_message_is_read_in_every_form_of_its_content() {
     for (messages, expected) in [
         (r#"{"role":"user","content":"a \"b\""}"#, "user[`a \"b\"`]"),
         (r#"{"content":[{"text":"x","type":"text"}],"role":"user"}"#, "user[`x`]"),
+        (r#"{"r\u006fle":"user","content":[{"t\u0079pe":"text","te\u0078t":"x"}]}"#, "user[`x`]"),
         // The carrier of a setting, and texts that the API would refuse.
         (r#"{"role":"system","content":[]},{"role":"user","content":"  "}"#, ""),
         (

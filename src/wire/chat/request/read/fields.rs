@@ -203,7 +203,9 @@ fn schema(body: &[u8], format: Span) -> Result<Format<'_>, Error> {
         return Err(wrong("response_format.json_schema.schema", "an object", schema));
     }
     let name = part("name").map(|name| string("response_format.json_schema.name", name)).transpose()?;
-    Ok(Format::Schema { name, schema, strict: part("strict").and_then(text::boolean) })
+    // Absent is `false` in this dialect.
+    let strict = part("strict").and_then(text::boolean).unwrap_or(false);
+    Ok(Format::Schema { name, schema, strict: Some(strict) })
 }
 
 fn tier(value: &[u8]) -> Option<Tier> {

@@ -1,8 +1,8 @@
 //! The pieces of deltas as blocks, one open at a time.
 //!
 //! Within one delta thinking comes first, then text with its citations, a refusal, and calls, in whatever order the keys
-//! stand. Blocks open with the first piece that shows something; calls that interleave, and text between the fragments of an
-//! unfinished one, wait for their turn. Knows nothing of chunks, ends and usage.
+//! stand. Blocks open with the first piece that shows something; calls that interleave, and whatever comes between the
+//! fragments of an unfinished one, wait for their turn. Knows nothing of chunks, ends and usage.
 
 use super::calls::{Calls, Fragment};
 use super::details::{self, Details};
@@ -28,8 +28,8 @@ pub(super) struct Blocks {
     /// State of the open thinking, where it is a part with a signature.
     signature: Box<[u8]>,
     calls: Calls,
-    /// Text that came between fragments of a call.
-    late: Vec<u8>,
+    /// What came between fragments of a call, with its kind.
+    late: Vec<(Now, Vec<u8>)>,
 }
 
 /// The block that is open.
@@ -104,8 +104,10 @@ impl Blocks {
         while let Some(next) = self.calls.waiting() {
             self.open_call(next, sink);
         }
-        let late = std::mem::take(&mut self.late);
-        self.piece(Now::Text, &late, sink);
+        self.catch_up(sink);
+        if self.details.as_ref().is_some_and(|details| !details.is_empty()) {
+            self.enter(Now::Thinking, Open::Thinking, sink);
+        }
         self.leave(sink);
     }
 
@@ -142,10 +144,14 @@ impl Blocks {
         if text.is_empty() {
             return;
         }
-        if now == Now::Text && self.in_a_call() {
-            self.late.extend_from_slice(text);
-            return;
+        if self.in_a_call() {
+            return self.keep(now, text);
         }
+        self.catch_up(sink);
+        self.show(now, text, sink);
+    }
+
+    fn show(&mut self, now: Now, text: &[u8], sink: &mut Sink<'_>) {
         let open = match now {
             Now::Thinking => Open::Thinking,
             Now::Refusal => Open::Refusal,
@@ -153,6 +159,20 @@ impl Blocks {
         };
         self.enter(now, open, sink);
         sink(Event::Delta(Delta::Text(text)));
+    }
+
+    fn keep(&mut self, now: Now, text: &[u8]) {
+        match self.late.last_mut() {
+            Some((kind, kept)) if *kind == now => kept.extend_from_slice(text),
+            _ => self.late.push((now, text.to_vec())),
+        }
+    }
+
+    /// Shows what came while a call was under way.
+    fn catch_up(&mut self, sink: &mut Sink<'_>) {
+        for (now, text) in std::mem::take(&mut self.late) {
+            self.show(now, &text, sink);
+        }
     }
 
     fn thinking(&mut self, text: &[u8], sink: &mut Sink<'_>) {
@@ -164,7 +184,7 @@ impl Blocks {
         if shown {
             details::texts(data, list, |text| self.thinking(text, sink));
         }
-        if self.details.is_some() {
+        if self.details.is_some() && !self.in_a_call() {
             self.enter(Now::Thinking, Open::Thinking, sink);
         }
         if let Some(details) = &mut self.details {
@@ -206,7 +226,7 @@ impl Blocks {
                 b"\"refusal\"" => self.piece(Now::Refusal, inner(data, member.value), sink),
                 b"\"thinking\"" => self.thoughts(data, member.value, sink),
                 b"\"signature\"" => {
-                    if let Some(signature) = plain(data, member.value) {
+                    if let Some(signature) = plain(data, member.value).filter(|text| !text.is_empty()) {
                         self.enter(Now::Thinking, Open::Thinking, sink);
                         self.signature = signature;
                     }
@@ -264,10 +284,10 @@ impl Blocks {
     }
 
     fn open_call(&mut self, at: usize, sink: &mut Sink<'_>) {
+        self.leave(sink);
         let Some((call, held)) = self.calls.open(at) else { return };
-        // `enter` needs all of `self`.
-        let (id, name) = (call.id.clone(), call.name.clone());
-        self.enter(Now::Call(at), Open::ToolCall { id: &id, name: &name }, sink);
+        (self.now, self.shown) = (Now::Call(at), true);
+        sink(Event::Open(Open::ToolCall { id: &call.id, name: &call.name }));
         if !held.is_empty() {
             sink(Event::Delta(Delta::Args(&held)));
         }

@@ -41,6 +41,11 @@ impl Details {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The list as JSON, empty if there is none; the next one begins.
     pub fn take(&mut self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -93,9 +93,10 @@ mod tests {
             let mut progress = Progress::default();
             progress.read(escaped.as_bytes());
             assert_eq!(progress.whole(), whole, "{args}");
-            let coded: String = args.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
             let mut progress = Progress::default();
-            (0..args.len()).for_each(|at| progress.read(&coded.as_bytes()[6 * at..6 * at + 6]));
+            for byte in args.bytes() {
+                progress.read(format!("\\u{byte:04x}").as_bytes());
+            }
             assert_eq!(progress.whole(), whole, "{args} byte by byte");
         }
     }
