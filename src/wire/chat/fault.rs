@@ -146,13 +146,25 @@ fn object(kind: &str, code: Option<&str>, message: &str) -> Vec<u8> {
     text::quote_into(&mut out, message);
     out.extend_from_slice(br#","type":"#);
     text::quote_into(&mut out, kind);
-    out.extend_from_slice(br#","param":null,"code":"#);
+    out.extend_from_slice(br#","param":"#);
+    match field_of(message).filter(|_| kind == INVALID) {
+        Some(field) => text::quote_into(&mut out, field),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(br#","code":"#);
     match code {
         Some(code) => text::quote_into(&mut out, code),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b"}}");
     out
+}
+
+/// The field that a message is about: ours begin with it (`messages.0.role: expected …`).
+fn field_of(message: &str) -> Option<&str> {
+    let (field, _) = message.split_once(": ")?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._[]".contains(&byte);
+    (field != "body" && field.bytes().all(plain)).then_some(field)
 }
 
 /// Another vendor's words for an overflow in `OpenAI`'s.

@@ -13,6 +13,7 @@
 
 mod content;
 mod reasoning;
+mod schema;
 mod turns;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ use crate::wire::ir::{Choice, Conversation, Escaped, Format, Setting, Tier};
 use crate::wire::names::{digest_of, fit_name};
 use crate::wire::translate::{Target, Toolbox, Written};
 use reasoning::Thinks;
+use schema::closed;
 use turns::Arranged;
 
 /// Writes a request. `tools` are the conversation's, translated ([`super::tools::write`]).
@@ -162,22 +164,16 @@ impl<'c> Writer<'c> {
         match &self.conversation.format {
             Format::Text => None,
             Format::Json => Some(Escaped::of(JSON_HINT)),
-            Format::Schema { strict, .. } if self.takes_format(*strict) => None,
-            Format::Schema { schema, strict, .. } => {
-                // A form that need not hold exactly is no more than a request.
-                if *strict != Some(false) {
-                    self.loss.add("response_format");
-                }
+            Format::Schema { .. } if self.takes_formats() => None,
+            Format::Schema { schema, .. } => {
+                self.loss.add("response_format");
                 Some(Escaped::of(&format!("{SCHEMA_HINT}{}", String::from_utf8_lossy(schema))))
             }
         }
     }
 
-    /// Whether a schema can be told as one. Those that need not hold exactly may lack what Anthropic demands of schemas
-    /// (`additionalProperties: false` in every object, wire.md 14).
-    fn takes_format(&self, strict: Option<bool>) -> bool {
-        let takes = self.known.is_none_or(|model| model.formats) && !self.refused.has(Field::OutputFormat);
-        takes && strict != Some(false)
+    fn takes_formats(&self) -> bool {
+        self.known.is_none_or(|model| model.formats) && !self.refused.has(Field::OutputFormat)
     }
 
     fn choice(&mut self) {
@@ -273,7 +269,10 @@ impl<'c> Writer<'c> {
 
     fn output_config(&mut self, effort: Option<&str>) {
         let schema = match &self.conversation.format {
-            Format::Schema { schema, strict, .. } if self.takes_format(*strict) => Some(*schema),
+            Format::Schema { schema, strict: Some(false), .. } if self.takes_formats() => {
+                Some(Cow::Owned(closed(schema)))
+            }
+            Format::Schema { schema, .. } if self.takes_formats() => Some(Cow::Borrowed(*schema)),
             _ => None,
         };
         let mut inner = Vec::new();
@@ -284,7 +283,7 @@ impl<'c> Writer<'c> {
         if let Some(schema) = schema {
             inner.extend_from_slice(if inner.is_empty() { b"" } else { b"," });
             inner.extend_from_slice(b"\"format\":{\"type\":\"json_schema\",\"schema\":");
-            inner.extend_from_slice(schema);
+            inner.extend_from_slice(&schema);
             inner.push(b'}');
         }
         if !inner.is_empty() {

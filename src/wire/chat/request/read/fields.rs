@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::json::{self, Member, Span, member_of, text};
-use crate::wire::chat::request::{bad, wrong};
+use crate::wire::chat::request::wrong;
 use crate::wire::ir::{Choice, Conversation, Effort, Escaped, Format, Setting, Switch, Tier};
 
 /// Reads one member of the body.
@@ -45,7 +45,7 @@ pub(super) fn read<'b>(
         "logprobs" | "store" if value == b"false" => {}
         "logprobs" | "top_logprobs" => conversation.settings.push((Setting::Logprobs, value)),
         "n" if value == b"1" => {}
-        "n" => return Err(bad("n: expected 1, got more or none; the model answers once to each request")),
+        "n" => return Err(wrong("n", "1, since the model answers once to each request", value)),
         "reasoning_effort" => {
             let level = effort(name, value)?;
             set_effort(conversation, level);

@@ -292,7 +292,7 @@ fn a_refusal_names_the_field_what_came_and_what_was_expected() {
         ),
         (
             r#""messages":[{"role":"user","content":"x"}],"n":2"#.to_owned(),
-            "n: expected 1, got more or none; the model answers once to each request",
+            "n: expected 1, since the model answers once to each request, got 2",
         ),
         (
             r#""messages":[{"role":"user","content":"x"}],"temperature":"hot""#.to_owned(),
