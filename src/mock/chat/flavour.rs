@@ -237,10 +237,9 @@ pub fn of_path(path: &str) -> Option<(&'static Flavour, &str)> {
         (rest.is_empty() || (*end == "/models" && rest.starts_with('/'))).then_some(at)
     })?;
     let (base, what) = (&path[..at], &path[at + 1..]);
-    // Models without a prefix were Anthropic's first.
+    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base));
+    // Any other base before /v1 is OpenAI's, but for the models, which were Anthropic's first.
     let open = base.ends_with("/v1") && !what.starts_with("models");
-    let known = ALL.iter().find(|flavour| flavour.bases.contains(&base)).filter(|_| open || base != "/v1");
-    // Any other base before /v1 is OpenAI's.
     known.or_else(|| open.then_some(&OPENAI)).map(|flavour| (flavour, what))
 }
 
@@ -281,6 +280,7 @@ pub const OPENAI: Flavour = Flavour {
     name: "openai",
     bases: &["/openai/v1", "/v1"],
     unknown: Unknown::Refused,
+    history: &["annotations"],
     ids: Ids::AtMost(40),
     by_model: true,
     carrier: Carrier::Hidden,
@@ -535,7 +535,6 @@ mod tests {
             ("/deepseek/chat/completions", Some(("deepseek", "chat/completions"))),
             ("/gemini/v1beta/openai/embeddings", Some(("gemini", "embeddings"))),
             ("/anthropic/v1/models", None),
-            ("/v1/models", None),
             ("/v1/messages", None),
             ("/nothing/chat/completions", None),
         ] {

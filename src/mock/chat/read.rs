@@ -1,113 +1,104 @@
-//! A Chat request as the Messages body that the model of this mock understands.
+//! A checked Chat request as the mock's brain understands it: in Anthropic's form.
 //!
-//! Loose on purpose: [`super::strict`] has refused what is wrong. Translates back nothing.
+//! Much is left out that the brain does not look at; nothing is refused, for [`super::strict`] did. Written apart from
+//! the gateway's own translation, which is tested against it.
 
 use serde_json::{Map, Value, json};
 
-use super::flavour::Flavour;
-use super::models::{Model, Thinks};
-use crate::mock::models;
+use super::strict::{self, Checked};
 use crate::mock::strict::Asked;
 
-/// What is asked.
-pub fn asked(body: &Value, flavour: &Flavour, model: &Model) -> Asked {
-    let mut out = Map::new();
-    out.insert("model".to_owned(), body["model"].clone());
-    let (system, messages) = messages(&body["messages"]);
-    out.insert("system".to_owned(), Value::Array(system));
-    out.insert("messages".to_owned(), Value::Array(messages));
-    out.insert("tools".to_owned(), tools(&body["tools"]));
-    if let Some(choice) = choice(body) {
-        out.insert("tool_choice".to_owned(), choice);
+/// The request as it is put to the brain.
+pub fn asked(checked: &Checked) -> Asked {
+    let body = &checked.body;
+    let limit = strict::output_limit(body).unwrap_or(u64::MAX).min(checked.model.output);
+    let mut asked = json!({
+        "model": body["model"], "max_tokens": limit, "messages": messages(body), "thinking": thinking(checked),
+    });
+    let system = system(body);
+    if !system.is_empty() {
+        asked["system"] = json!(system);
     }
-    let limit = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| body[*name].as_u64());
-    out.insert("max_tokens".to_owned(), json!(limit.unwrap_or(model.output)));
-    out.insert("stop_sequences".to_owned(), listed(&body["stop"]));
-    if body["response_format"]["type"] == "json_schema" {
-        let schema = &body["response_format"]["json_schema"]["schema"];
-        out.insert("output_config".to_owned(), json!({"format": {"type": "json_schema", "schema": schema}}));
+    if let Some(tools) = body["tools"].as_array() {
+        asked["tools"] = tools.iter().filter(|tool| is_allowed(body, tool)).map(tool).collect();
+        asked["tool_choice"] = choice(body);
     }
-    let thinking = if thinks(body, flavour, model) {
-        json!({"type": "enabled", "budget_tokens": 1024})
+    match &body["stop"] {
+        Value::String(stop) => asked["stop_sequences"] = json!([stop]),
+        Value::Array(stops) => asked["stop_sequences"] = json!(stops),
+        _ => {}
+    }
+    if let Some(schema) = schema(&body["response_format"]) {
+        asked["output_config"] = json!({"format": {"type": "json_schema", "schema": schema}});
+    }
+    Asked::translated(asked)
+}
+
+fn thinking(checked: &Checked) -> Value {
+    if strict::thinks(&checked.body, checked.model) {
+        json!({"type": "adaptive", "display": "summarized"})
     } else {
         json!({"type": "disabled"})
-    };
-    out.insert("thinking".to_owned(), thinking);
-    // Caches of these providers are automatic: as if the last block were marked.
-    out.insert("cache_control".to_owned(), json!({"type": "ephemeral"}));
-    Asked::of(Value::Object(out), models::any())
-}
-
-/// Whether the model thinks before this answer.
-pub fn thinks(body: &Value, flavour: &Flavour, model: &Model) -> bool {
-    let off = body["reasoning_effort"] == "none"
-        || body["thinking"]["type"] == "disabled"
-        || body["reasoning"]["enabled"] == false
-        || body["reasoning"]["effort"] == "none";
-    let asked = [&body["reasoning_effort"], &body["reasoning"], &body["thinking"]];
-    match model.thinks {
-        Thinks::Never => false,
-        Thinks::Always => true,
-        Thinks::ByDefault => !off,
-        Thinks::Asked => !off && (asked.iter().any(|value| !value.is_null()) || flavour.name == "perplexity"),
     }
 }
 
-fn listed(value: &Value) -> Value {
-    match value {
-        Value::String(_) => json!([value]),
-        Value::Array(_) => value.clone(),
-        _ => json!([]),
-    }
+fn list(body: &Value) -> impl Iterator<Item = &Value> {
+    body["messages"].as_array().into_iter().flatten()
 }
 
-/// Instructions in front, and the turns.
-fn messages(list: &Value) -> (Vec<Value>, Vec<Value>) {
-    let (mut system, mut turns) = (Vec::new(), Vec::<Value>::new());
-    for message in list.as_array().into_iter().flatten() {
-        let role = message["role"].as_str().unwrap_or_default();
-        match role {
-            "system" | "developer" if turns.is_empty() => system.extend(blocks(&message["content"])),
-            "system" | "developer" => {
-                turns.push(json!({"role": "system", "content": blocks(&message["content"])}));
-            }
-            "tool" => result(message, &mut turns),
-            _ => {
-                let mut content = blocks(&message["content"]);
-                content.extend(calls(message));
-                turns.push(json!({"role": role, "content": content}));
-            }
+fn system(body: &Value) -> Vec<Value> {
+    let speaks = |message: &&Value| message["role"] == "system" || message["role"] == "developer";
+    list(body).filter(speaks).flat_map(|message| blocks(&message["content"])).collect()
+}
+
+fn messages(body: &Value) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    for message in list(body) {
+        let (role, content) = match message["role"].as_str() {
+            Some("user") => ("user", blocks(&message["content"])),
+            Some("assistant") => ("assistant", said(message)),
+            Some("tool") => ("user", vec![result(message)]),
+            _ => continue,
+        };
+        let result = message["role"] == "tool";
+        let last = out.last_mut().filter(|last| result && is_results(last));
+        match last.and_then(|last| last["content"].as_array_mut()) {
+            Some(results) => results.extend(content),
+            None => out.push(json!({"role": role, "content": content})),
         }
     }
-    (system, turns)
+    out
 }
 
-/// Results of neighbouring messages stand in one turn.
-fn result(message: &Value, turns: &mut Vec<Value>) {
-    let content = blocks(&message["content"]);
-    let text = content.first().and_then(|block| block["text"].as_str()).unwrap_or_default();
-    // A model sees from the words that a tool failed.
-    let failed = text.starts_with("Error");
-    let block = json!({
-        "type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content, "is_error": failed,
-    });
-    match turns.last_mut() {
-        Some(last) if last["role"] == "user" && last["content"][0]["type"] == "tool_result" => {
-            if let Some(list) = last["content"].as_array_mut() {
-                list.push(block);
-            }
-        }
-        _ => turns.push(json!({"role": "user", "content": [block]})),
-    }
+/// Results side by side are one message of the user.
+fn is_results(message: &Value) -> bool {
+    message["content"][0]["type"] == "tool_result"
 }
 
-fn calls(message: &Value) -> impl Iterator<Item = Value> {
+fn said(message: &Value) -> Vec<Value> {
+    let mut said = blocks(&message["content"]);
+    said.extend(message["refusal"].as_str().map(|text| json!({"type": "text", "text": text})));
     let calls = message["tool_calls"].as_array().into_iter().flatten();
-    calls.map(|call| {
-        let args = call["function"]["arguments"].as_str().unwrap_or_default();
-        let input: Value = serde_json::from_str(args).unwrap_or_else(|_| json!({}));
-        json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": input})
-    })
+    said.extend(calls.map(|call| {
+        let function = &call["function"];
+        let input: Option<Map<String, Value>> =
+            function["arguments"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        json!({"type": "tool_use", "id": call["id"], "name": function["name"], "input": input.unwrap_or_default()})
+    }));
+    said
+}
+
+/// Chat has no field for a result that is an error; as a model does, the brain takes it from the words.
+fn result(message: &Value) -> Value {
+    let blocks = blocks(&message["content"]);
+    let is_error =
+        blocks.first().and_then(|block| block["text"].as_str()).is_some_and(|t| t.starts_with("Error: "));
+    let mut result =
+        json!({"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": blocks});
+    if is_error {
+        result["is_error"] = json!(true);
+    }
+    result
 }
 
 fn blocks(content: &Value) -> Vec<Value> {
@@ -119,52 +110,114 @@ fn blocks(content: &Value) -> Vec<Value> {
 }
 
 fn block(part: &Value) -> Option<Value> {
-    Some(match part["type"].as_str()? {
-        "text" | "refusal" => {
-            json!({"type": "text", "text": part["text"].as_str().or(part["refusal"].as_str())?})
-        }
-        "image_url" => {
-            let url = part["image_url"]["url"].as_str().or(part["image_url"].as_str())?;
-            let source = match url.strip_prefix("data:").and_then(|data| data.split_once(";base64,")) {
-                Some((kind, data)) => json!({"type": "base64", "media_type": kind, "data": data}),
-                None => json!({"type": "url", "url": url}),
-            };
-            json!({"type": "image", "source": source})
-        }
-        "file" => {
-            json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": ""}})
-        }
+    let mut block = match part["type"].as_str()? {
+        "text" if part["text"] != "" => json!({"type": "text", "text": part["text"]}),
+        "refusal" => json!({"type": "text", "text": part["refusal"]}),
+        "image_url" => json!({"type": "image", "source": {"type": "base64"}}),
+        "file" | "input_audio" | "document_url" => json!({"type": "document", "source": {"type": "base64"}}),
         _ => return None,
+    };
+    if part["cache_control"].is_object() {
+        block["cache_control"] = part["cache_control"].clone();
+    }
+    Some(block)
+}
+
+fn tool(tool: &Value) -> Value {
+    let function = &tool["function"];
+    let none = json!({"type": "object", "properties": {}});
+    let schema = if function["parameters"].is_object() { &function["parameters"] } else { &none };
+    let mut tool_out =
+        json!({"name": function["name"], "description": function["description"], "input_schema": schema});
+    if tool["cache_control"].is_object() {
+        tool_out["cache_control"] = tool["cache_control"].clone();
+    }
+    tool_out
+}
+
+/// Whether `allowed_tools` leaves a tool.
+fn is_allowed(body: &Value, tool: &Value) -> bool {
+    let allowed = body["tool_choice"]["allowed_tools"]["tools"].as_array();
+    allowed.is_none_or(|tools| {
+        tools.iter().any(|allowed| allowed["function"]["name"] == tool["function"]["name"])
     })
 }
 
-fn tools(list: &Value) -> Value {
-    let functions = list.as_array().into_iter().flatten().filter(|tool| tool["type"] == "function");
-    let tools = functions.map(|tool| {
-        let function = &tool["function"];
-        let schema = if function["parameters"].is_object() {
-            function["parameters"].clone()
-        } else {
-            json!({"type": "object", "properties": {}})
-        };
-        json!({"name": function["name"], "description": function["description"], "input_schema": schema})
-    });
-    Value::Array(tools.collect())
-}
-
-fn choice(body: &Value) -> Option<Value> {
-    let mut choice = match &body["tool_choice"] {
-        Value::String(word) => match word.as_str() {
-            "none" => json!({"type": "none"}),
-            "required" | "any" => json!({"type": "any"}),
-            _ => json!({"type": "auto"}),
-        },
-        Value::Object(named) => json!({"type": "tool", "name": named.get("function")?["name"]}),
-        _ if body["parallel_tool_calls"] == false => json!({"type": "auto"}),
-        _ => return None,
+fn choice(body: &Value) -> Value {
+    let choice = &body["tool_choice"];
+    let word = choice.as_str().or_else(|| choice["allowed_tools"]["mode"].as_str());
+    let mut out = match word {
+        Some("none") => json!({"type": "none"}),
+        Some("required" | "any") => json!({"type": "any"}),
+        _ if choice["type"] == "function" => json!({"type": "tool", "name": choice["function"]["name"]}),
+        _ => json!({"type": "auto"}),
     };
     if body["parallel_tool_calls"] == false {
-        choice["disable_parallel_tool_use"] = json!(true);
+        out["disable_parallel_tool_use"] = json!(true);
     }
-    Some(choice)
+    out
+}
+
+fn schema(format: &Value) -> Option<Value> {
+    match format["type"].as_str()? {
+        "json_schema" => Some(format["json_schema"]["schema"].clone()),
+        "json_object" => Some(json!({"type": "object", "properties": {"answer": {"type": "string"}}})),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::strict::tests::check;
+    use super::*;
+
+    #[test]
+    fn a_result_that_says_error_is_one() {
+        for (text, expected) in [("Error: no such file", true), ("No Error: fine", false)] {
+            let message = json!({"role": "tool", "tool_call_id": "1", "content": text});
+            assert_eq!(result(&message)["is_error"] == true, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_comes_out_in_anthropics_form() {
+        let call = |id: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": arguments}});
+        let checked = check(
+            "/openai/v1",
+            &json!({
+                "model": "gpt-4o", "max_tokens": 9, "stop": "END", "parallel_tool_calls": false, "tool_choice": "required",
+                "tools": [{"type": "function", "function": {"name": "f"}}],
+                "messages": [
+                    {"role": "system", "content": "be good"},
+                    {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "https://x"}}]},
+                    {"role": "assistant", "content": "", "tool_calls": [call("1", "{\"a\":1}"), call("2", "not json")]},
+                    {"role": "tool", "tool_call_id": "2", "content": "two"},
+                    {"role": "tool", "tool_call_id": "1", "content": "one"},
+                    {"role": "system", "content": "be brief"},
+                    {"role": "user", "content": "and?"},
+                ],
+            }),
+        );
+        let asked = asked(&checked.unwrap()).body;
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let result =
+            |id: &str, said: &str| json!({"type": "tool_result", "tool_use_id": id, "content": [text(said)]});
+        let used =
+            |id: &str, input: Value| json!({"type": "tool_use", "id": id, "name": "f", "input": input});
+        assert_eq!(
+            asked,
+            json!({
+                "model": "gpt-4o", "max_tokens": 9, "stop_sequences": ["END"], "thinking": {"type": "disabled"},
+                "system": [text("be good"), text("be brief")],
+                "tools": [{"name": "f", "description": null, "input_schema": {"type": "object", "properties": {}}}],
+                "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+                "messages": [
+                    {"role": "user", "content": [text("look"), {"type": "image", "source": {"type": "base64"}}]},
+                    {"role": "assistant", "content": [used("1", json!({"a": 1})), used("2", json!({}))]},
+                    {"role": "user", "content": [result("2", "two"), result("1", "one")]},
+                    {"role": "user", "content": [text("and?")]},
+                ],
+            })
+        );
+    }
 }

@@ -24,7 +24,7 @@ pub struct Refusal {
     /// `message`.
     pub message: String,
     /// What stands in `metadata.raw` at `OpenRouter`.
-    pub raw: Option<String>,
+    pub raw: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -175,8 +175,8 @@ impl Refusal {
 }
 
 /// `Ok` if it holds, else what `refusal` makes.
-pub fn guard(holds: bool, refusal: impl FnOnce() -> Refusal) -> Result<(), Box<Refusal>> {
-    if holds { Ok(()) } else { Err(Box::new(refusal())) }
+pub fn guard(holds: bool, refusal: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(refusal()) }
 }
 
 /// The message of an overload.
