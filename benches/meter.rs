@@ -5,8 +5,8 @@ mod bodies;
 use bodies::{SIZES, stream};
 use divan::counter::BytesCount;
 use divan::{AllocProfiler, Bencher, black_box};
+use pointsman::wire::Ending;
 use pointsman::wire::anthropic::StreamReader;
-use pointsman::wire::anthropic::stream::Ending;
 use serde_json::Value;
 
 #[global_allocator]

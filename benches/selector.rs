@@ -13,6 +13,7 @@ use pointsman::config::{self, Snapshot, env::Given};
 use pointsman::govern;
 use pointsman::route::select::{Member, hash, mix, rendezvous, whole};
 use pointsman::route::{Chooser, Next, Registry, Table, Want, plan, session_hash};
+use pointsman::upstream::provider::entry;
 
 fn main() {
     turns_are_right();
@@ -257,6 +258,9 @@ fn want<'a>(model: &'a str, session: Option<&str>) -> Want<'a> {
         large_context: false,
         context_needed: Some(30_000),
         window: |model| model.starts_with("claude").then_some(200_000),
+        embeddings: false,
+        images: &|| false,
+        traits: entry::traits,
     }
 }
 

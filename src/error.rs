@@ -46,6 +46,8 @@ impl Stage {
 pub enum Kind {
     /// 400: not JSON, a field missing or of the wrong kind, a malformed head.
     BadRequest,
+    /// 400: the conversation fits no provider's window.
+    TooLong,
     /// 401, final: no key, an unknown or a revoked one.
     Unauthorized,
     /// 401 that a key helper may mend: an expired or rotated key.
@@ -88,7 +90,7 @@ impl Kind {
     /// The HTTP status that a client sees.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadRequest => 400,
+            Self::BadRequest | Self::TooLong => 400,
             Self::Unauthorized | Self::Expired => 401,
             Self::Billing => 402,
             Self::Forbidden => 403,
@@ -114,6 +116,7 @@ impl Kind {
             // Of Anthropic's own 400s the client mends what the wording tells it to mend, marked or not; the gateway's tell
             // of the request's form, which a client that knows nothing of the wording would send six times unchanged.
             Self::BadRequest
+            | Self::TooLong
             | Self::Unauthorized
             | Self::Billing
             | Self::Forbidden
@@ -217,6 +220,8 @@ pub enum Class {
     Field,
     /// A 400 that refuses the signature of a thinking block.
     Signature,
+    /// The format of this provider cannot carry what the request holds; another one's may.
+    Unable,
     /// Any other 4xx: the client's own mistake, passed on.
     Client,
 }
@@ -250,6 +255,7 @@ impl Class {
             Self::Loop => "loop",
             Self::Field => "field",
             Self::Signature => "signature",
+            Self::Unable => "unable",
             Self::Client => "client",
         }
     }

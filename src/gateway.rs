@@ -21,6 +21,7 @@ use crate::edge::routes::{Endpoint, Route, Surface, route};
 use crate::edge::{Call, Head, Service, host};
 use crate::error::{Error, Kind, Stage};
 use crate::exchange::{Failed, exchange};
+use crate::learn::Learned;
 use crate::log::{Queue, Text};
 use crate::models;
 use crate::reply::{self, Way};
@@ -28,7 +29,8 @@ use crate::route::select::mix;
 use crate::route::{Chooser, Registry, Table};
 use crate::runtime::{Locals, home, panics};
 use crate::upstream::{Origin, Upstreams};
-use crate::wire::anthropic::Call as Which;
+use crate::wire::Call as Which;
+use crate::wire::memo::Memo;
 
 /// One loaded configuration, ready for requests.
 pub struct Running {
@@ -50,6 +52,10 @@ pub struct Gateway {
     pub upstreams: Upstreams,
     /// Each worker's weight counters.
     pub choosers: Locals<Chooser>,
+    /// Each worker's translated lists of tools.
+    pub memos: Locals<Memo>,
+    /// How models count tokens.
+    pub learned: Learned,
     /// Where records and notices go.
     pub log: Queue,
     /// `via` of what is sent to servers that could be gateways themselves.
@@ -121,6 +127,8 @@ impl Gateway {
                 worker += 1;
                 Chooser::new(mix(seed, worker))
             }),
+            memos: Locals::new(Memo::default),
+            learned: Learned::default(),
             log,
             via: format!("1.1 pm-{seed:016x}"),
             registry,
@@ -262,10 +270,14 @@ impl Gateway {
 
     fn serve_own(&self, call: &mut Call<'_>, surface: Surface, endpoint: Endpoint<'_>) -> Result<(), Error> {
         match endpoint {
-            Endpoint::Messages => exchange(self, call, Which::Messages),
-            Endpoint::CountTokens => exchange(self, call, Which::CountTokens),
+            Endpoint::Messages => exchange(self, call, surface, Which::Messages),
+            Endpoint::CountTokens => exchange(self, call, surface, Which::CountTokens),
+            Endpoint::Chat => exchange(self, call, surface, Which::Chat),
+            Endpoint::Embeddings => exchange(self, call, surface, Which::Embeddings),
             Endpoint::Hello => drop(reply::hello(call)),
-            Endpoint::Healthz => drop(reply::json(call, 200, &self.request_id(), r#"{"status":"ok"}"#)),
+            Endpoint::Healthz => {
+                reply::json(call, surface, 200, &self.request_id(), r#"{"status":"ok"}"#).ok();
+            }
             Endpoint::Readyz => self.readyz(call),
             Endpoint::Models | Endpoint::Model(_) => self.models(call, surface, endpoint)?,
             Endpoint::Later => return Err(not_offered(call.head.path())),
@@ -279,13 +291,14 @@ impl Gateway {
         let list = models::offered(&running.snapshot, &caller);
         let head = &call.head;
         let anthropic = head.get("anthropic-version").is_some() || head.get("x-api-key").is_some();
-        let anthropic = anthropic || head.path().starts_with("/anthropic/");
+        let anthropic =
+            surface == Surface::Anthropic && (anthropic || head.path().starts_with("/anthropic/"));
         let body = match endpoint {
             Endpoint::Model(id) => models::one(&list, id, anthropic)?,
             _ => models::page(&list, head.query(), anthropic)?,
         };
         let id = self.request_id();
-        reply::json(call, 200, &id, &body).ok();
+        reply::json(call, surface, 200, &id, &body).ok();
         self.leave(&id, MODELS, caller.key(), Ok(body.len()));
         Ok(())
     }
@@ -305,7 +318,7 @@ impl Gateway {
             "configuration": running.snapshot.source.as_ref().map(|path| path.display().to_string()),
             "last_reload": match self.reload.load().as_str() { "" => "ok", mistakes => mistakes },
         });
-        reply::json(call, status, &self.request_id(), &body.to_string()).ok();
+        reply::json(call, Surface::Own, status, &self.request_id(), &body.to_string()).ok();
     }
 }
 
@@ -327,7 +340,7 @@ impl Service for Gateway {
         let served = allowed.and(endpoint).and_then(|endpoint| self.serve_own(call, surface, endpoint));
         if let Err(error) = served {
             let id = self.request_id();
-            let bytes = reply::refuse(call, surface, &error, &Way::none(&id)).unwrap_or(0);
+            let bytes = reply::refuse(call, &error, &Way::none(surface, &id)).unwrap_or(0);
             self.leave(&id, if lists { MODELS } else { surface.word() }, "", Err((&error, bytes)));
         }
     }
@@ -344,7 +357,7 @@ impl Service for Gateway {
         };
         let message = "the gateway has a defect, which ended this request; its log says where";
         let error = Error::new(Stage::Edge, Kind::Internal, message);
-        let bytes = reply::refuse(call, surface, &error, &Way::none(&id)).unwrap_or(0);
+        let bytes = reply::refuse(call, &error, &Way::none(surface, &id)).unwrap_or(0);
         self.leave(&id, surface.word(), "", Err((&error, bytes)));
     }
 

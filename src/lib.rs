@@ -30,6 +30,7 @@ pub mod gateway;
 pub mod govern;
 pub mod http;
 pub mod json;
+pub mod learn;
 pub mod limits;
 pub mod log;
 pub mod mock;

@@ -54,6 +54,11 @@ pub const MAX_REPLY: usize = 64 * 1024 * 1024;
 /// Largest error body that is kept for the client when every provider failed.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
+/// Largest event of a stream that is translated: the arguments of one call at once, which no output limit of today passes.
+pub const MAX_TRANSLATED_EVENT: usize = 16 * 1024 * 1024;
+/// Bytes of translated lists of tools that each worker keeps: twenty agents with 100 KB each, there and back.
+pub const TOOLS_KEPT: usize = 4 * 1024 * 1024;
+
 // ---- Upstream ----
 
 /// Largest response head.
@@ -80,6 +85,10 @@ pub const DNS_PATIENCE: Duration = Duration::from_millis(1800);
 pub const MAX_REST: Duration = Duration::from_mins(10);
 /// Sessions remembered as moved; an older one is overwritten.
 pub const MOVED_SESSIONS: usize = 4096;
+
+/// Models whose way of counting tokens is remembered, for all providers together: 48 bytes each, more than any catalogue
+/// has that is really used; the one that was unused for longest is overwritten.
+pub const LEARNED_MODELS: usize = 1024;
 
 // ---- Queues ----
 

@@ -1,13 +1,15 @@
 //! The list of models that a caller may ask for, in Anthropic's and in `OpenAI`'s shape.
 //!
-//! What the configuration names: aliases, the providers' models, and where a provider takes the client's name as it is,
-//! the Claude models that are known here. Asks no provider.
+//! What the configuration names: aliases, the providers' models, and where a provider of Claude takes the client's name as
+//! it is, the Claude models that are known here; behind them the same models as pins. Asks no provider.
 
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
 use crate::config::snapshot::{Models, Provider, Snapshot};
 use crate::error::{Error, Kind, Stage};
+use crate::upstream::provider::entry;
+use crate::wire::Dialect;
 use crate::wire::anthropic::capability;
 
 /// One model of the list.
@@ -19,13 +21,12 @@ pub struct Offered {
     pub owner: String,
 }
 
-/// Everything that a caller may ask for, each name once: aliases first, then by provider in the file's order.
+/// Everything that a caller may ask for, each name once: aliases first, then by provider in the file's order, then
+/// `PROVIDER/MODEL` for those whose models are named.
 pub fn offered(snapshot: &Snapshot, caller: &Caller) -> Vec<Offered> {
     let Some(account) = snapshot.accounts.get(caller.account()) else { return Vec::new() };
     let allow = caller.allow();
-    let may_use = |p: &&Provider| {
-        p.enabled && p.served && allow.providers.as_ref().is_none_or(|ids| ids.contains(&p.id))
-    };
+    let may_use = |p: &&Provider| p.enabled && allow.providers.as_ref().is_none_or(|ids| ids.contains(&p.id));
     let mut list: Vec<Offered> = Vec::new();
     let mut add = |id: &str, owner: &str| {
         let may_ask = allow.models.as_ref().is_none_or(|patterns| patterns.iter().any(|p| p.matches(id)));
@@ -36,7 +37,10 @@ pub fn offered(snapshot: &Snapshot, caller: &Caller) -> Vec<Offered> {
     snapshot.aliases.iter().for_each(|alias| add(&alias.name, "alias"));
     for provider in account.providers.iter().filter(may_use) {
         match &provider.models {
-            Models::AsAsked => capability::known().for_each(|id| add(id, &provider.id)),
+            Models::AsAsked if entry::entry(provider.kind).dialect == Dialect::Messages => {
+                capability::known().for_each(|id| add(id, &provider.id));
+            }
+            Models::AsAsked => {}
             Models::One(model) => add(model, &provider.id),
             Models::Map(map) => {
                 let exact =
@@ -45,13 +49,28 @@ pub fn offered(snapshot: &Snapshot, caller: &Caller) -> Vec<Offered> {
             }
         }
     }
+    for provider in account.providers.iter().filter(may_use) {
+        named(&provider.models).for_each(|model| add(&format!("{}/{model}", provider.id), &provider.id));
+    }
     list
+}
+
+/// The models that a provider is asked for by name.
+fn named(models: &Models) -> impl Iterator<Item = &str> {
+    let (one, map) = match models {
+        Models::AsAsked => (None, &[][..]),
+        Models::One(model) => (Some(model.as_str()), &[][..]),
+        Models::Map(map) => (None, map.as_slice()),
+    };
+    one.into_iter().chain(map.iter().map(|(_, model)| model.as_str()).filter(|model| *model != "*"))
 }
 
 /// One page of the list. Anthropic's takes `limit` (1 to 1000, 20 if absent), `after_id` and `before_id`.
 pub fn page(list: &[Offered], query: &str, anthropic: bool) -> Result<String, Error> {
     if !anthropic {
-        return Ok(json!({"object": "list", "data": list.iter().map(openai).collect::<Vec<_>>()}).to_string());
+        return Ok(
+            json!({"object": "list", "data": list.iter().map(openai_shape).collect::<Vec<_>>()}).to_string()
+        );
     }
     let limit = match parameter(query, "limit") {
         None => USUAL_PAGE,
@@ -67,7 +86,7 @@ pub fn page(list: &[Offered], query: &str, anthropic: bool) -> Result<String, Er
     };
     let shown = list.get(from..to).unwrap_or_default();
     Ok(json!({
-        "data": shown.iter().map(entry).collect::<Vec<_>>(),
+        "data": shown.iter().map(anthropic_shape).collect::<Vec<_>>(),
         "has_more": if parameter(query, "before_id").is_some() { from > 0 } else { to < list.len() },
         "first_id": shown.first().map(|m| &m.id),
         "last_id": shown.last().map(|m| &m.id),
@@ -82,14 +101,14 @@ pub fn one(list: &[Offered], id: &str, anthropic: bool) -> Result<String, Error>
         let message = format!("model: {id}: this key cannot ask for it; GET /v1/models lists what it can");
         Error::new(Stage::Route, Kind::NotFound, message)
     })?;
-    Ok(if anthropic { entry(found) } else { openai(found) }.to_string())
+    Ok(if anthropic { anthropic_shape(found) } else { openai_shape(found) }.to_string())
 }
 
-fn entry(model: &Offered) -> Value {
+fn anthropic_shape(model: &Offered) -> Value {
     json!({"type": "model", "id": model.id, "display_name": model.id, "created_at": UNKNOWN_DATE})
 }
 
-fn openai(model: &Offered) -> Value {
+fn openai_shape(model: &Offered) -> Value {
     json!({"id": model.id, "object": "model", "created": 0, "owned_by": model.owner})
 }
 
@@ -113,7 +132,9 @@ const UNKNOWN_DATE: &str = "1970-01-01T00:00:00Z";
 
 #[cfg(test)]
 mod tests {
-    use super::{Offered, one, page};
+    use super::{Offered, offered, one, page};
+    use crate::auth::Keys;
+    use crate::config::{env::Given, from_text};
 
     fn list() -> Vec<Offered> {
         ["a", "b", "c"].map(|id| Offered { id: id.to_owned(), owner: "p".to_owned() }).to_vec()
@@ -141,6 +162,21 @@ mod tests {
             assert_eq!(ids(&body), (expected.to_owned(), more), "{query}");
         }
         assert!(page(&list(), "limit=0", true).is_err());
+    }
+
+    #[test]
+    fn named_models_are_offered_as_pins_too_and_no_claude_by_chat() {
+        let text = r#"
+accounts: [{ id: a, providers: [
+  { id: chat, type: groq, api_key: x },
+  { id: one, type: openai, api_key: x, model: gpt-4o },
+  { id: map, type: gemini, api_key: x, models: { small: gemini-f, "gemini-*": "*", "*": gemini-p } }] }]
+aliases: { best: one/gpt-5 }
+"#;
+        let snapshot = from_text("test", text, &Given::new()).unwrap();
+        let list = offered(&snapshot, &Keys::new(&snapshot).everyone());
+        let ids: Vec<&str> = list.iter().map(|model| model.id.as_str()).collect();
+        assert_eq!(ids, ["best", "gpt-4o", "small", "one/gpt-4o", "map/gemini-f", "map/gemini-p"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The byte loop of one response.
 //!
-//! [`Stream`] reads an upstream's event stream and lends out whole events only, so that whatever happens in the middle of
-//! one, the client's stream still ends between two. It owns no large buffer while it waits. Decides nothing: what counts
+//! [`Stream`] reads an upstream's event stream, brings it into the client's form ([`Passage`]) and lends out whole events
+//! only, so that whatever happens in the middle of one, the client's stream still ends between two. It owns no large buffer
+//! while it waits. Decides nothing: what counts
 //! as content is `wire`'s, when bytes may pass is the gate's, what a failure means is `exchange`'s.
 
 use std::mem;
@@ -12,17 +13,19 @@ use crate::limits::{GATE_BYTES, MAX_REPLY};
 use crate::runtime::Home;
 use crate::runtime::buffer::SMALL;
 use crate::upstream::{Answer, Read, Trouble};
-use crate::wire::anthropic::StreamReader;
+use crate::wire::transcode::Passage;
 use crate::wire::{Ending, Heard, Meter};
 
 /// An upstream's event stream while it is read.
 pub struct Stream {
     answer: Answer,
-    reader: StreamReader,
+    passage: Passage,
     home: &'static Home,
-    /// What was read and is not yet used: `whole <= bytes.len()`, and no event ends behind `whole`.
+    /// What was read and is not yet used, in the client's form: `whole <= bytes.len()`, and no event ends behind `whole`.
     bytes: Vec<u8>,
     whole: usize,
+    /// What was read and is not yet in the client's form; empty between reads.
+    raw: Vec<u8>,
     /// Part of an event that is larger than all that is ever held back was lent, and its end was not.
     inside: bool,
     model_at: Option<(u64, u64)>,
@@ -42,13 +45,14 @@ pub enum Came {
 
 impl Stream {
     /// The stream of an answer whose head was read.
-    pub fn new(answer: Answer, home: &'static Home) -> Self {
+    pub fn new(answer: Answer, passage: Passage, home: &'static Home) -> Self {
         Self {
             answer,
-            reader: StreamReader::new(),
+            passage,
             home,
             bytes: Vec::new(),
             whole: 0,
+            raw: Vec::new(),
             inside: false,
             model_at: None,
             ended: false,
@@ -58,16 +62,24 @@ impl Stream {
     /// Reads on, waiting one tick at most. What was lent before is used up.
     pub fn read(&mut self) -> Result<Came, Trouble> {
         self.used();
+        match &mut self.passage {
+            Passage::Messages(_) => self.read_along(),
+            Passage::Chat(_) | Passage::Hub(_) => self.read_and_write(),
+        }
+    }
+
+    /// The bytes pass as they come.
+    fn read_along(&mut self) -> Result<Came, Trouble> {
         let begin = self.bytes.len();
         let read = self.answer.read(&mut self.bytes)?;
         if self.bytes.len() == begin {
             return Ok(match read {
-                Read::End => Came::End(self.reader.ending()),
+                Read::End => Came::End(self.passage.ending()),
                 Read::More | Read::Tick => Came::Silence,
             });
         }
         self.ended = read == Read::End;
-        let heard = self.reader.push(&self.bytes[begin..]);
+        let heard = self.passage.push(&self.bytes[begin..], &mut Vec::new());
         self.model_at = heard.model_at;
         if let Some(boundary) = heard.boundary {
             self.whole = begin + boundary;
@@ -78,6 +90,40 @@ impl Stream {
             self.inside = true;
         }
         Ok(Came::Bytes(heard))
+    }
+
+    /// What the client gets is written anew, whole events at a time.
+    fn read_and_write(&mut self) -> Result<Came, Trouble> {
+        let read = match self.answer.read(&mut self.raw) {
+            // The model has said all: that the connection breaks now takes nothing from the client.
+            Err(_) if self.passage.is_complete() => Read::End,
+            read => read?,
+        };
+        if self.raw.is_empty() && read != Read::End {
+            return Ok(Came::Silence);
+        }
+        let mut heard = self.passage.push(&self.raw, &mut self.bytes);
+        let silent = self.raw.is_empty();
+        emptied(&mut self.raw, self.home);
+        if read == Read::End {
+            self.conclude();
+            if silent && self.bytes.is_empty() {
+                return Ok(Came::End(self.passage.ending()));
+            }
+            heard = self.passage.push(&[], &mut self.bytes);
+        }
+        self.whole = self.bytes.len();
+        Ok(Came::Bytes(heard))
+    }
+
+    /// The connection ends here, or is waited for no longer: whether the answer was told to be complete, so that
+    /// its end stands behind what is lent.
+    pub fn conclude(&mut self) -> bool {
+        self.ended = true;
+        let complete = self.passage.is_complete();
+        self.passage.end(&mut self.bytes);
+        self.whole = self.bytes.len();
+        complete
     }
 
     /// Whole events that were not passed on yet.
@@ -92,14 +138,13 @@ impl Stream {
 
     /// Usage, stop reason, model and error so far.
     pub fn meter(&self) -> &Meter {
-        self.reader.meter()
+        self.passage.meter()
     }
 
     /// How it ended, once nothing can follow that is part of the answer: its last event was heard, or the connection's
     /// last byte.
     pub fn over(&self) -> Option<Ending> {
-        let ending = self.reader.ending();
-        (self.ended || matches!(ending, Ending::Whole | Ending::Told(_))).then_some(ending)
+        (self.ended || self.passage.is_over()).then(|| self.passage.ending())
     }
 
     /// Reads what may stand behind the last event, one tick at most, so that the connection can serve again.
@@ -137,6 +182,15 @@ impl Stream {
             self.bytes.drain(..self.whole);
         }
         self.whole = 0;
+    }
+}
+
+/// Empties a buffer, which keeps a small room only.
+fn emptied(buffer: &mut Vec<u8>, home: &'static Home) {
+    if buffer.capacity() > SMALL {
+        home.buffers.give(mem::take(buffer));
+    } else {
+        buffer.clear();
     }
 }
 

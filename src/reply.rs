@@ -7,24 +7,28 @@ use crate::edge::routes::Surface;
 use crate::edge::{Call, Method};
 use crate::error::{Error, Kind};
 use crate::http::{Fields, Lines, status};
-use crate::wire::{anthropic, fault};
+use crate::wire::Dialect;
+use crate::wire::fault::{self, others};
 
 /// Refuses a request, if nothing of an answer was sent yet.
 /// In a stream whose head is out the refusal is the event that ends it.
 /// Returns the length of its body.
-pub fn refuse(call: &mut Call<'_>, surface: Surface, error: &Error, way: &Way<'_>) -> Result<usize, Gone> {
+pub fn refuse(call: &mut Call<'_>, error: &Error, way: &Way<'_>) -> Result<usize, Gone> {
     if call.is_streaming() {
-        let event = anthropic::fault::event(error, way.id);
+        let event = match way.surface {
+            Surface::OpenAi => fault::event(Dialect::Chat, error, way.id),
+            _ => fault::event(Dialect::Messages, error, way.id),
+        };
         return call.finish(&event).map(|()| event.len());
     }
     if call.is_answered() {
         return Ok(0);
     }
-    let mut lines = refusal_lines(surface, error, way.id);
+    let mut lines = refusal_lines(way.surface, error, way.id);
     if !way.attempts.is_empty() {
         way.write(&mut lines);
     }
-    let body = body(surface, error, way.id);
+    let body = body(way.surface, error, way.id);
     call.reply(error.kind.status(), &lines, &body).map(|()| body.len())
 }
 
@@ -40,10 +44,10 @@ pub fn refusal(error: &Error, id: &str) -> Vec<u8> {
 }
 
 /// Answers with a JSON text of the gateway's own.
-pub fn json(call: &mut Call<'_>, status: u16, id: &str, body: &str) -> Result<(), Gone> {
+pub fn json(call: &mut Call<'_>, surface: Surface, status: u16, id: &str, body: &str) -> Result<(), Gone> {
     let mut lines = Lines::new();
     lines.push("content-type", JSON);
-    lines.push(id_name(Surface::Anthropic), id);
+    lines.push(id_name(surface), id);
     call.reply(status, &lines, body.as_bytes())
 }
 
@@ -74,17 +78,18 @@ fn refusal_lines(surface: Surface, error: &Error, id: &str) -> Lines {
 fn body(surface: Surface, error: &Error, id: &str) -> Vec<u8> {
     let status = error.kind.status();
     match surface {
-        Surface::Anthropic => anthropic::fault::body(error, id),
-        Surface::OpenAi => fault::openai(status, &error.message),
-        Surface::Gemini | Surface::Vertex => fault::google(status, &error.message),
-        Surface::Bedrock => fault::bedrock(&error.message),
-        Surface::Own => fault::own(&error.message),
+        Surface::Anthropic => fault::body(Dialect::Messages, error, id),
+        Surface::OpenAi => fault::body(Dialect::Chat, error, id),
+        Surface::Gemini | Surface::Vertex => others::google(status, &error.message),
+        Surface::Bedrock => others::bedrock(&error.message),
+        Surface::Own => others::own(&error.message),
     }
 }
 
 /// What an answer's head says of its way.
-#[derive(Default)]
 pub struct Way<'w> {
+    /// Whose format the client speaks.
+    pub surface: Surface,
     /// Our id.
     pub id: &'w str,
     /// Who answered.
@@ -103,8 +108,17 @@ pub struct Way<'w> {
 
 impl<'w> Way<'w> {
     /// Of an answer that nobody was asked for.
-    pub fn none(id: &'w str) -> Self {
-        Self { id, ..Self::default() }
+    pub fn none(surface: Surface, id: &'w str) -> Self {
+        Self {
+            surface,
+            id,
+            provider: "",
+            model: "",
+            attempts: "",
+            loss: "",
+            overhead_us: 0,
+            retry_after: None,
+        }
     }
 
     fn write(&self, lines: &mut Lines) {
@@ -134,17 +148,17 @@ pub fn lines(way: &Way<'_>, upstream: &Fields, json: bool) -> Lines {
     if let Some(seconds) = way.retry_after {
         lines.push_number("retry-after", seconds);
     }
-    lines.push("request-id", way.id);
+    lines.push(id_name(way.surface), way.id);
     way.write(&mut lines);
     lines
 }
 
 /// The lines of a stream's head that goes out before anybody has answered.
-pub fn early_lines(id: &str) -> Lines {
+pub fn early_lines(way: &Way<'_>) -> Lines {
     let mut lines = Lines::new();
     lines.push("content-type", "text/event-stream; charset=utf-8");
     lines.push("cache-control", "no-cache");
-    lines.push("request-id", id);
+    lines.push(id_name(way.surface), way.id);
     lines
 }
 

@@ -11,7 +11,11 @@ use std::time::Duration;
 use allocation_counter::{AllocationInfo, measure};
 use pointsman::gate::Gate;
 use pointsman::wire::anthropic::StreamReader;
+use pointsman::wire::anthropic::stream::read::Decoder;
+use pointsman::wire::anthropic::stream::write::Encoder;
 use pointsman::wire::frame::Sse;
+use pointsman::wire::traits::MESSAGES;
+use pointsman::wire::transcode::Frame;
 
 /// Reads of one byte, of less than an event, a TCP segment, a full buffer.
 const PIECES: [usize; 4] = [1, 50, 1460, 16 * 1024];
@@ -52,6 +56,50 @@ fn no_allocation_per_delta() {
             let counted = measure(&mut run);
             assert_eq!((counted.count_total, counted.bytes_total), (0, 0), "{name} in pieces of {piece}");
         }
+    }
+}
+
+#[test]
+fn no_allocation_per_delta_that_is_read_and_written_again() {
+    for (name, block, delta) in [
+        ("text", r#"{"type":"text","text":""}"#, r#""delta":{"type":"text_delta","text":"some words"}"#),
+        (
+            "a tool's input",
+            r#"{"type":"tool_use","id":"i","name":"n","input":{}}"#,
+            r#""delta":{"type":"input_json_delta","partial_json":"{\"a\":1"}"#,
+        ),
+        (
+            "thinking",
+            r#"{"type":"thinking","thinking":"","signature":""}"#,
+            r#""delta":{"thinking":"\u00e9","type":"thinking_delta"}"#,
+        ),
+    ] {
+        let frame = Frame {
+            id: "req_1".into(),
+            model: "m".into(),
+            created: 0,
+            usage: false,
+            names: std::sync::Arc::default(),
+        };
+        let (mut sse, mut decoder) = (Sse::new(), Decoder::new(&MESSAGES, "anthropic"));
+        let (mut encoder, mut out) = (Encoder::new(frame), Vec::new());
+        let mut pieces = 0_usize;
+        let mut run = |bytes: &str| {
+            sse.push(bytes.as_bytes(), |event| {
+                decoder.push(&event, &mut |event| {
+                    pieces += 1;
+                    out.clear();
+                    encoder.push(&event, &mut out);
+                });
+            });
+        };
+        run(&format!("data: {{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{block}}}\n\n"));
+        let deltas = deltas(delta, "\n");
+        // The first time round the buffers may grow to what an event takes.
+        run(&deltas);
+        let counted = measure(|| run(&deltas));
+        assert_eq!((counted.count_total, counted.bytes_total), (0, 0), "{name}");
+        assert!(pieces >= 2000, "{name}: {pieces}");
     }
 }
 

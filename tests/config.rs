@@ -190,17 +190,14 @@ fn a_damaged_file_is_told_and_never_ends_the_process() {
 fn the_seeds_weights_load_as_they_are() {
     let snapshot = example("seed-weighted.yaml");
     let [openai, anthropic] = &snapshot.accounts[0].providers[..] else { panic!("{snapshot:?}") };
-    assert_eq!((openai.kind, openai.served, openai.weight, openai.share), (Kind::OpenAi, false, 70.0, 0.0));
-    assert_eq!(
-        (anthropic.kind, anthropic.served, anthropic.weight, anthropic.share),
-        (Kind::Anthropic, true, 30.0, 1.0)
-    );
+    assert_eq!((openai.kind, openai.weight, openai.share), (Kind::OpenAi, 70.0, 0.7));
+    assert_eq!((anthropic.kind, anthropic.weight, anthropic.share), (Kind::Anthropic, 30.0, 0.3));
+    assert!(snapshot.warnings.is_empty(), "{:?}", snapshot.warnings);
     assert!(matches!(&anthropic.models, Models::One(m) if m == "claude-sonnet-4-20250514"));
     let told = config::describe(&snapshot);
     for line in [
-        "  unserved  openai-primary (openai), model gpt-4o, 70 % as written\n",
-        "     100 %  anthropic-secondary (anthropic), model claude-sonnet-4-20250514\n",
-        "type `openai` is not served yet by this version",
+        "  70 %  openai-primary (openai), model gpt-4o\n",
+        "  30 %  anthropic-secondary (anthropic), model claude-sonnet-4-20250514\n",
         "warning: dev-team/anthropic-secondary: model claude-sonnet-4-20250514 is retired since 2026-06-15\n",
     ] {
         assert!(told.contains(line), "{line}\n{told}");
@@ -208,11 +205,11 @@ fn the_seeds_weights_load_as_they_are() {
 }
 
 #[test]
-fn the_seeds_failover_loads_as_it_is_and_says_that_nothing_answers() {
+fn the_seeds_failover_loads_as_it_is() {
     let snapshot = example("seed-failover.yaml");
-    let ids: Vec<&str> = snapshot.accounts[0].providers.iter().map(|p| p.id.as_str()).collect();
-    assert_eq!(ids, ["openai-primary", "gemini-fallback"]);
-    assert!(snapshot.warnings.iter().any(|w| w.contains("no provider that this version serves")));
+    let shares: Vec<_> = snapshot.accounts[0].providers.iter().map(|p| (p.id.as_str(), p.share)).collect();
+    assert_eq!(shares, [("openai-primary", 0.8), ("gemini-fallback", 0.2)]);
+    assert!(snapshot.warnings.is_empty(), "{:?}", snapshot.warnings);
 }
 
 #[test]
@@ -275,7 +272,7 @@ fn the_full_example_uses_every_field_of_the_schema() {
     let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
     let tables = schema["$defs"].as_object().unwrap().values().chain([&schema]);
     for field in tables.flat_map(|t| t["properties"].as_object().unwrap().keys()) {
-        let later = ["admin_listen", "content", "unpriced", "auth", "organization", "project", "api"];
+        let later = ["admin_listen", "content", "unpriced", "auth"];
         let twice = ["connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout"];
         let known = later.contains(&field.as_str()) || twice.contains(&field.as_str());
         assert!(known || text.contains(&format!("{field}:")), "config/full.yaml does not show `{field}`");
@@ -327,11 +324,57 @@ fn without_a_file_providers_come_from_the_environment() {
     let list: Vec<_> =
         snapshot.accounts[0].providers.iter().map(|p| (p.id.as_str(), p.share, p.standby)).collect();
     assert_eq!(list, [("anthropic", 1.0, false), ("openai", 0.0, true)]);
-    assert!(
-        snapshot.warnings.iter().any(|w| w.starts_with("OPENAI_API_KEY is set, but")),
-        "{:?}",
-        snapshot.warnings
+    assert!(snapshot.warnings.is_empty(), "{:?}", snapshot.warnings);
+}
+
+#[test]
+fn without_a_key_of_anthropic_the_first_other_one_plays_claude() {
+    let env = Given::new()
+        .with_var("GEMINI_API_KEY", "g")
+        .with_var("OPENAI_API_KEY", " sk ")
+        .with_var("OPENAI_ORG_ID", "org-1")
+        .with_var("OPENAI_BASE_URL", "https://llm.corp/openai/v1/")
+        .with_var("COHERE_API_KEY", "c");
+    let snapshot = config::from_env(&env);
+    let [openai, gemini] = &snapshot.accounts[0].providers[..] else { panic!("{snapshot:?}") };
+    assert_eq!(
+        (openai.kind, openai.share, gemini.kind, gemini.standby),
+        (Kind::OpenAi, 1.0, Kind::Gemini, true)
     );
+    assert_eq!((openai.base.host.as_str(), openai.base.path.as_str()), ("llm.corp", "/openai/v1"));
+    assert!(openai.foreign_base && gemini.base.path == "/v1beta/openai");
+    assert_eq!(openai.credentials[0].secret.expose(), "sk");
+    assert_eq!(
+        (openai.headers[0].0.as_str(), openai.headers[0].1.expose()),
+        ("openai-organization", "org-1")
+    );
+    for (provider, name, expected) in [
+        (openai, "claude-opus-4-6", "gpt-5.5"),
+        (openai, "claude-3-5-haiku-20241022", "gpt-5.4-mini"),
+        (openai, "claude-sonnet-5", "gpt-5.4"),
+        (openai, "gpt-4o", "*"),
+        (gemini, "gpt-4o", "gemini-2.5-flash"),
+    ] {
+        let Models::Map(map) = &provider.models else { panic!("{provider:?}") };
+        let to = map.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, to)| to.as_str());
+        assert_eq!(to, Some(expected), "{name}");
+    }
+    let told = snapshot.warnings.join("\n");
+    assert_eq!(told, "COHERE_API_KEY is set, but its type is not built yet in this version: it is left out");
+    let own =
+        Given::new().with_var("OPENAI_API_KEY", "x").with_var("OPENAI_BASE_URL", "http://localhost:8080/v1");
+    let snapshot = config::from_env(&own);
+    assert_eq!(snapshot.accounts[0].providers[0].base.host, "api.openai.com");
+    assert!(snapshot.warnings[0].contains("the gateway's own address"), "{:?}", snapshot.warnings);
+}
+
+#[test]
+fn fields_of_openai_become_headers_that_the_configuration_may_override() {
+    let text = "accounts: [{ id: a, providers: [{ id: p, type: openai, api: chat, api_key: x, organization: o, project: q, headers: { OpenAI-Project: mine } }] }]";
+    let snapshot = load(text, &Given::new());
+    let headers: Vec<_> =
+        snapshot.accounts[0].providers[0].headers.iter().map(|(n, v)| (n.as_str(), v.expose())).collect();
+    assert_eq!(headers, [("openai-project", "mine"), ("openai-organization", "o")]);
 }
 
 #[test]
@@ -339,7 +382,7 @@ fn with_nothing_configured_the_mock_answers_and_says_so() {
     for env in [
         Given::new(),
         Given::new().with_var("ANTHROPIC_API_KEY", " "),
-        Given::new().with_var("GROQ_API_KEY", "x"),
+        Given::new().with_var("COHERE_API_KEY", "x"),
     ] {
         let snapshot = config::from_env(&env);
         let [only] = &snapshot.accounts[0].providers[..] else { panic!("{snapshot:?}") };
@@ -482,18 +525,22 @@ fn relative_files_are_seen_from_the_configurations_folder() {
 
 #[test]
 fn online_tells_for_each_provider_whether_it_answers() {
-    let (taken, refusing) = (models_server(200), models_server(401));
+    let [taken, refusing] = [200, 401].map(|status| models_server(status, "/v1/models", "x-api-key: "));
+    let chat = models_server(200, "/v1beta/openai/models", "authorization: bearer ");
     let dir = Folder::new("online");
     let provider = |id: &str, address: std::net::SocketAddr| {
         format!("{{ id: {id}, type: anthropic_compatible, base_url: \"http://{address}\", api_key: {KEY} }}")
     };
     let with = |list: &str| format!("accounts: [{{ id: a, providers: [{{ id: m, type: mock }}, {list}] }}]");
-    dir.write("here/pointsman.yaml", &with(&provider("good", taken)));
+    let chat = format!("{{ id: chat, type: gemini, base_url: \"http://{chat}\", api_key: {KEY} }}");
+    dir.write("here/pointsman.yaml", &with(&format!("{}, {chat}", provider("good", taken))));
     let fine = dir.check(&["--online"], &[]);
     let text = said(&fine);
     assert_eq!(fine.status.code(), Some(0), "{text}");
     assert!(
-        text.contains("  a/m: ok, inside this process\n") && text.contains("  a/good: ok, 200 in "),
+        text.contains("  a/m: ok, inside this process\n")
+            && text.contains("  a/good: ok, 200 in ")
+            && text.contains("  a/chat: ok, 200 in "),
         "{text}"
     );
     // A port that was just given back: nobody listens.
@@ -513,7 +560,7 @@ fn online_tells_for_each_provider_whether_it_answers() {
 const KEY: &str = "sk-the-key-of-the-test";
 
 /// Answers one request for models, and demands the key in it.
-fn models_server(status: u16) -> std::net::SocketAddr {
+fn models_server(status: u16, path: &'static str, field: &'static str) -> std::net::SocketAddr {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -526,8 +573,8 @@ fn models_server(status: u16) -> std::net::SocketAddr {
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let asked = head.starts_with("get /v1/models http/1.1\r\n")
-            && head.contains(&format!("x-api-key: {KEY}\r\n"));
+        let asked = head.starts_with(&format!("get {path} http/1.1\r\n"))
+            && head.contains(&format!("{field}{KEY}\r\n"));
         let status = if asked { status } else { 500 };
         let body = "{\"data\":[]}";
         let length = body.len();

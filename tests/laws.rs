@@ -12,6 +12,7 @@
 #[path = "laws/chance.rs"]
 mod chance;
 #[path = "laws/corpus.rs"]
+#[allow(dead_code)] // Shared with the laws of the hub.
 mod corpus;
 #[path = "laws/twin.rs"]
 mod twin;
@@ -19,10 +20,9 @@ mod twin;
 use chance::Chance;
 use pointsman::error::Class;
 use pointsman::json::{self, Edits, Span, text};
-use pointsman::wire::Meter;
-use pointsman::wire::anthropic::stream::Ending;
-use pointsman::wire::anthropic::{Ask, Call, Heard, Reply, StreamReader, Target, capability, fault, shape};
+use pointsman::wire::anthropic::{Ask, Call, Reply, StreamReader, Target, capability, shape};
 use pointsman::wire::frame::Sse;
+use pointsman::wire::{Dialect, Ending, Heard, Meter, fault};
 use serde_json::Value;
 
 // ---- Verbatim but for the declared edits ----
@@ -360,7 +360,7 @@ fn an_ask_equals_a_full_parse() {
 fn recorded_refusals_are_understood() {
     let mut wrong = Vec::new();
     for (name, status, body) in corpus::refusals() {
-        let verdict = fault::verdict(status, None, &body);
+        let verdict = fault::verdict(Dialect::Messages, status, None, &body);
         let expected = REFUSALS.iter().find(|(part, _)| name.contains(part)).map(|(_, class)| *class);
         if expected != Some(verdict.failure.class) {
             wrong.push(format!(
@@ -370,7 +370,7 @@ fn recorded_refusals_are_understood() {
             ));
         }
         assert!(!verdict.told.message.is_empty(), "{name}");
-        let passed = fault::passed_on(&verdict, &body, "req_1");
+        let passed = fault::passed_on(Dialect::Messages, Dialect::Messages, &verdict, &body, "req_1");
         assert_eq!(value(&passed)["type"], "error", "{name}");
         if name.starts_with("anthropic") || name.contains("synthetic-errors/anthropic") {
             assert_eq!(passed, body, "{name}");
@@ -387,8 +387,8 @@ fn no_wound_upsets_the_reading_of_errors() {
     for (name, status, body) in corpus::refusals() {
         for _ in 0..50 {
             let wounded = chance.wound(&body);
-            let verdict = fault::verdict(status, None, &wounded);
-            let passed = fault::passed_on(&verdict, &wounded, "req_1");
+            let verdict = fault::verdict(Dialect::Messages, status, None, &wounded);
+            let passed = fault::passed_on(Dialect::Messages, Dialect::Messages, &verdict, &wounded, "req_1");
             let shown = || format!("{name}: {} became {}", lossy(&wounded), lossy(&passed));
             assert_eq!(verdict.failure.status, status, "{}", shown());
             let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());

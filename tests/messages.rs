@@ -3,7 +3,7 @@
 //! - Every stream, cut anywhere, becomes the same events, and these keep the grammar.
 //! - What is written from events, as a stream or whole, is read as the same events again.
 //! - The decoder's usage and stop reason are those of the reader that runs along a verbatim answer.
-//! - Every recorded request is read.
+//! - Every recorded request is read; what is written of it holds the same, and is written the same again.
 //!
 //! What becomes of single blocks and fields is tested beside the code.
 
@@ -18,9 +18,10 @@ use pointsman::wire::anthropic::stream::write::Encoder;
 use pointsman::wire::anthropic::{Ask, Call, StreamReader, reply, request};
 use pointsman::wire::frame::Sse;
 use pointsman::wire::grammar::Grammar;
-use pointsman::wire::ir::{Delta, Event, Open};
+use pointsman::wire::ir::{Content, Conversation, Delta, Event, Open, Role};
 use pointsman::wire::traits::MESSAGES;
 use pointsman::wire::transcode::Frame;
+use pointsman::wire::translate::{Target, Toolbox};
 use pointsman::wire::{Ending, Usage};
 use serde_json::Value;
 
@@ -238,4 +239,62 @@ fn every_recorded_request_is_read() {
         let tools = conversation.tools.map(|raw| request::tools::read(raw, &mut loss).unwrap());
         assert_eq!(tools.is_some(), conversation.tools.is_some(), "{name}");
     }
+}
+
+#[test]
+fn what_is_written_of_a_request_holds_the_same_and_is_written_the_same_again() {
+    let mut compared = 0;
+    // A file belongs to the provider that it was handed to.
+    let all = corpus::requests().into_iter().filter(|(_, body)| !text(body).contains("\"file_id\""));
+    for (name, body) in all {
+        for model in
+            ["claude-opus-5", "claude-sonnet-4-6", "claude-haiku-4-5", "claude-3-5-haiku", "nobody-knows"]
+        {
+            let name = format!("{name} to {model}");
+            let Some(came) = conversation(&body) else { continue };
+            let once = written(&name, &came, model);
+            let again = conversation(&once).unwrap();
+            assert_eq!(text(&written(&name, &again, model)), text(&once), "{name}");
+            // Where nothing is changed for the model, and no words are added to what the assistant has begun.
+            if model == "claude-opus-5" && came.turns.last().unwrap().role != Role::Assistant {
+                assert_eq!(held(&again), held(&came), "{name}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+fn conversation(body: &[u8]) -> Option<Conversation<'_>> {
+    request::read::read(&Ask::read(body, Call::CountTokens).unwrap()).ok()
+}
+
+fn written(name: &str, conversation: &Conversation<'_>, model: &str) -> Vec<u8> {
+    let mut loss = pointsman::wire::Loss::default();
+    let tools = conversation.tools.map(|raw| request::tools::read(raw, &mut loss).unwrap());
+    let tools: Arc<Toolbox> = request::tools::write(&tools.unwrap_or_default(), &MESSAGES, model).into();
+    let target =
+        Target { model, traits: &MESSAGES, limit: None, repairs: 0, cut_thinking: false, context_1m: false };
+    let written = request::write::write(conversation, &tools, &target);
+    let written = written.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let body = written.pieces().collect::<Vec<_>>().concat();
+    serde_json::from_slice::<Value>(&body).unwrap_or_else(|error| panic!("{name}: {error}"));
+    body
+}
+
+/// The blocks of a conversation, in no order; thinking that nobody sealed is for nobody.
+fn held(conversation: &Conversation<'_>) -> Vec<String> {
+    let turns =
+        conversation.turns.iter().flat_map(|turn| turn.blocks.iter().map(move |block| (turn.role, block)));
+    let system = conversation.system.iter().map(|block| (Role::System, block));
+    let kept = turns
+        .chain(system)
+        .filter(|(_, block)| !matches!(block.content, Content::Thinking { seal: None, .. }));
+    let mut all: Vec<String> = kept.map(|(role, block)| format!("{role:?} {block:?}")).collect();
+    all.sort_unstable();
+    all
+}
+
+fn text(body: &[u8]) -> String {
+    String::from_utf8(body.to_vec()).unwrap()
 }

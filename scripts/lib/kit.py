@@ -200,9 +200,9 @@ def config(providers, **more):
     }
 
 
-def provider(name, base_url, weight, **more):
-    """One provider of the Anthropic dialect."""
-    return {"id": name, "type": "anthropic_compatible", "base_url": base_url, "api_key": f"sk-{name}-0123456789", "weight": weight, **more}
+def provider(name, base_url, weight, kind="anthropic_compatible", **more):
+    """One provider, of the Anthropic dialect unless `kind` says otherwise."""
+    return {"id": name, "type": kind, "base_url": base_url, "api_key": f"sk-{name}-0123456789", "weight": weight, **more}
 
 
 # ---- Requests as Claude Code sends them ----
@@ -335,6 +335,28 @@ def whole(size=600):
     """A whole answer."""
     answer = {"id": f"msg_{0:024d}", "type": "message", "role": "assistant", "model": MODEL, "content": [{"type": "text", "text": ""}], "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 12, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 14}}
     answer["content"][0]["text"] = prose(random.Random(1), size - len(json.dumps(answer)))
+    return json.dumps(answer)
+
+
+def chunk(delta, finish=None, **more):
+    """One chunk of Chat Completions."""
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}] if delta is not None else []
+    fields = {"id": f"chatcmpl-{0:024d}", "object": "chat.completion.chunk", "created": 1764000000, "model": "gpt-4o-2024-08-06", "service_tier": "default", "system_fingerprint": "fp_0123456789", "choices": choices, "usage": None, **more}
+    return f"data: {json.dumps(fields, separators=(',', ':'))}\n\n"
+
+
+def chat_events(count):
+    """A stream of Chat Completions with `count` pieces of text, as the real one sends it when usage is asked for."""
+    usage = {"prompt_tokens": 12, "completion_tokens": count, "total_tokens": 12 + count, "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0}}
+    pieces = [chunk({"content": f" word{i % 10} and"}) for i in range(count)]
+    return [chunk({"role": "assistant", "content": "", "refusal": None}), *pieces, chunk({}, "stop"), chunk(None, usage=usage), "data: [DONE]\n\n"]
+
+
+def chat_whole(size=600):
+    """A whole answer of Chat Completions."""
+    message = {"role": "assistant", "content": "", "refusal": None, "annotations": []}
+    answer = {"id": f"chatcmpl-{0:024d}", "object": "chat.completion", "created": 1764000000, "model": "gpt-4o-2024-08-06", "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}], "usage": {"prompt_tokens": 12, "completion_tokens": 14, "total_tokens": 26}}
+    message["content"] = prose(random.Random(1), size - len(json.dumps(answer)))
     return json.dumps(answer)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A provider whose streams are slow, for scripts/streams and scripts/turnover; and the client that reads them.
 
-The provider answers every Messages request with a stream: its opening and the first delta at once (a gateway may hold a
+The provider answers every Messages request, and every Chat one in its own form, with a stream: its opening and the first delta at once (a gateway may hold a
 stream back until there is content), then nothing until it is told to go, then one delta per interval, `N:I@T ` being delta I of the stream whose request said `stream N.`, sent at microsecond T, so that
 a mixed-up byte shows and the reader knows how late each event is.
 
@@ -80,7 +80,7 @@ class Stream(asyncio.Protocol):
         self.got = rest[length:]
         if head.startswith(b"GET "):
             return self.control(head.split()[1].decode())
-        self.begin(rest[:length])
+        self.begin(rest[:length], b"/chat/completions " in head[:200])
 
     def control(self, path):
         provider = self.provider
@@ -89,18 +89,21 @@ class Stream(asyncio.Protocol):
         body = json.dumps(provider.status()).encode()
         self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
 
-    def begin(self, body):
+    def begin(self, body, chat):
+        self.chat = chat
         number = re.search(rb"stream (\d+)\.", body)
         self.number, self.sent = int(number[1]) if number else 0, 0
         self.provider.begun += 1
         self.slice = self.provider.slices[self.provider.begun % SLICES]
         self.slice.add(self)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        self.transport.write(head + chunk("".join(kit.opening(self.number))))
+        opening = [kit.chunk({"role": "assistant", "content": ""})] if chat else kit.opening(self.number)
+        self.transport.write(head + chunk("".join(opening)))
         self.delta()
 
     def delta(self):
-        self.transport.write(chunk(kit.delta(f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} ")))
+        text = f"{self.number}:{self.sent}@{time.monotonic_ns() // 1000} "
+        self.transport.write(chunk(kit.chunk({"content": text}) if self.chat else kit.delta(text)))
         self.sent += 1
 
     def step(self):
@@ -111,7 +114,8 @@ class Stream(asyncio.Protocol):
         self.slice.discard(self)
         self.slice = None
         provider.ended += 1
-        self.transport.write(chunk("".join(kit.closing(self.sent))) + b"0\r\n\r\n")
+        closing = kit.chat_events(self.sent)[-3:] if self.chat else kit.closing(self.sent)
+        self.transport.write(chunk("".join(closing)) + b"0\r\n\r\n")
 
     def connection_lost(self, _):
         if self.slice is not None:
@@ -189,8 +193,9 @@ class Reader(asyncio.Protocol):
             if not future.done():
                 future.set_result(False)
 
-    def fault(self, events=None):
-        """What is wrong with the stream that was read, or an empty text. `events` None is: as many as came, if complete."""
+    def fault(self, events=None, translated=False):
+        """What is wrong with the stream that was read, or an empty text. `events` None is: as many as came, if complete.
+        Of a translated stream the texts must be the provider's, and its end an end."""
         head, _, rest = bytes(self.got).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             return f"answered {head[:80]!r} {rest[:200]!r}"
@@ -200,6 +205,10 @@ class Reader(asyncio.Protocol):
         if not ended:
             return f"cut after {text.count('content_block_delta') // 2} deltas"
         count = text.count('"content_block_delta"') if events is None else events
+        if translated:
+            told = "".join(json.loads(t) for t in re.findall(r'"text_delta","text":("[^"]*")', text))
+            whole = told == "".join(f"{self.number}:{i}@ " for i in range(count)) and '"message_stop"' in text[-80:]
+            return "" if whole else f"not what the provider sent: {text[-300:]!r}"
         if text != expected(self.number, count, self.model):
             return f"not what the provider sent: {text[-300:]!r}"
         return ""

@@ -18,7 +18,8 @@ use crate::error::{Error, Kind, Stage};
 use crate::govern::{self, access::listed};
 use crate::route::pins::Pin;
 use crate::route::{Choice, Chooser, LeftOut, Next, Plan, Reason, Registry, Table, Want, plan, session_hash};
-use crate::wire::anthropic::capability;
+use crate::upstream::provider;
+use crate::wire;
 
 /// What `pointsman explain` takes.
 #[derive(Debug, clap::Args)]
@@ -45,6 +46,12 @@ pub struct Options {
     /// As a conversation of so many tokens, which needs a window that holds it
     #[arg(long, value_name = "N")]
     input_tokens: Option<u64>,
+    /// As a conversation with images
+    #[arg(long)]
+    images: bool,
+    /// As a request for embeddings
+    #[arg(long, conflicts_with = "images")]
+    embeddings: bool,
 }
 
 /// Prints the explanation.
@@ -87,7 +94,9 @@ impl Options {
             session: self.session.as_deref(),
             class: self.class.as_deref(),
             input_tokens: self.input_tokens,
-            window: capability::window,
+            window: wire::window,
+            images: self.images,
+            embeddings: self.embeddings,
             ..Question::about(&self.model)
         }
     }
@@ -108,12 +117,30 @@ pub struct Question<'a> {
     pub input_tokens: Option<u64>,
     /// The context window of a model in tokens; `None` where it is not known.
     pub window: fn(&str) -> Option<u64>,
+    /// Whether the conversation holds images.
+    pub images: bool,
+    /// Whether embeddings are asked for.
+    pub embeddings: bool,
 }
 
 impl<'a> Question<'a> {
     /// A question about a model and nothing else.
     pub fn about(model: &'a str) -> Self {
-        Self { model, key: None, session: None, class: None, input_tokens: None, window: |_| None }
+        Self {
+            model,
+            key: None,
+            session: None,
+            class: None,
+            input_tokens: None,
+            window: |_| None,
+            images: false,
+            embeddings: false,
+        }
+    }
+
+    /// Where it comes in: embeddings are asked for in one place only.
+    fn surface(&self) -> Surface {
+        if self.embeddings { Surface::OpenAi } else { Surface::Anthropic }
     }
 }
 
@@ -123,7 +150,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Result<String, E
     known_class(question.class)?;
     let keys = Keys::new(snapshot);
     let (caller, written) = caller(snapshot, &keys, question.key)?;
-    let entry = govern::enter(snapshot, &caller, Surface::Anthropic, Some(question.model))?;
+    let entry = govern::enter(snapshot, &caller, question.surface(), Some(question.model))?;
     let now = clock::now();
     let table = Table::new(snapshot, &Arc::new(Registry::new(now)));
     let want = want(question);
@@ -138,13 +165,16 @@ pub fn explain(snapshot: &Snapshot, question: &Question<'_>) -> Result<String, E
 fn want<'a>(question: &Question<'a>) -> Want<'a> {
     Want {
         model: question.model,
-        surface: Surface::Anthropic,
+        surface: question.surface(),
         session: question.session.map(session_hash),
         new_turn: true,
         cache_ttl: &|| Duration::from_mins(5),
         large_context: false,
         context_needed: question.input_tokens,
         window: question.window,
+        embeddings: question.embeddings,
+        images: if question.images { &|| true } else { &|| false },
+        traits: provider::entry::traits,
     }
 }
 
@@ -453,7 +483,8 @@ mod tests {
 accounts:
   - id: dev-team
     providers:
-      - { id: openai-primary, type: openai, api_key: sk-1, model: gpt-4o, weight: 70 }
+      - { id: openai-primary, type: openai, api_key: sk-1, model: gpt-4o, weight: 70, enabled: false }
+      - { id: deepseek, type: deepseek, api_key: sk-4, standby: true }
       - { id: main, type: anthropic, api_keys: [{ id: a, key: k1 }, { id: b, key: k2 }], weight: 30 }
       - { id: second, type: anthropic, api_key: k3, model: claude-x, weight: 10 }
       - { id: spare, type: mock, standby: true }
@@ -490,9 +521,10 @@ In this order, 4 attempts at most:
    2. spare   standby  as claude-sonnet-4-5
 
 Left out:
-      openai-primary  not served yet by this version
+      openai-primary  disabled
       second          the key may not use it
       named           weight 0: asked only by a pin
+      deepseek        the key may not use it
 
 What rests in a running gateway (rate limits, failures) is skipped there and not seen here.
 ";
@@ -535,8 +567,12 @@ What rests in a running gateway (rate limits, failures) is skipped there and not
                     "goes to named as tiny",
                     "`tiny` is its own `model`",
                     "by name  as tiny",
-                    "2. main    failover",
+                    "2. main      failover",
                 ],
+            ),
+            (
+                Question { images: true, ..about("x") },
+                &["goes to main", "deepseek        it takes no images"],
             ),
             (Question { key: Some("old"), ..about("x") }, &["old, account dev-team; it has EXPIRED"]),
             (Question { key: Some("off"), ..about("x") }, &["off, account dev-team; it is DISABLED"]),
@@ -587,7 +623,11 @@ What rests in a running gateway (rate limits, failures) is skipped there and not
                 "403 the virtual key `dev` may not use the model",
             ),
             (about("bedrock/x"), "404 the account `dev-team` has no provider of type `bedrock`"),
-            (about("openai-primary/x"), "501 the model `x` would go to a provider that is not served yet"),
+            (about("openai-primary/x"), "404 `openai-primary/x` names a provider that is disabled"),
+            (
+                Question { embeddings: true, ..about("x") },
+                "501 no provider of the account `dev-team` offers embeddings",
+            ),
         ] {
             let text = told(FILE, question);
             assert!(text.starts_with(expected), "{text}");

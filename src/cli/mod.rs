@@ -36,7 +36,7 @@ enum Command {
     Explain(explain::Options),
     /// Run the bundled provider, for trying things out and for tests
     #[command(
-        after_help = "Example:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20",
+        after_help = "Examples:\n  pointsman mock --listen 127.0.0.1:9000 --latency 20\n  pointsman mock          then a provider of type openai with base_url http://127.0.0.1:8081/openai/v1\n\nOther providers are played by their paths, each as strict as the real one: /openrouter/api/v1, /deepseek,\n/mistral/v1, /groq/openai/v1, /gemini/v1beta/openai, and so on; Messages at /v1.",
         after_long_help = crate::mock::fault::HELP
     )]
     Mock(mock::Options),

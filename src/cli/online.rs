@@ -11,6 +11,8 @@ use ureq::{Agent, Proxy, ProxyProtocol};
 
 use crate::config::snapshot::{Credential, Kind, Provider, Snapshot};
 use crate::config::{proxy_user, show_base};
+use crate::upstream::provider::entry::{Auth, Entry, entry};
+use crate::wire::Dialect;
 
 /// Whether all answered.
 pub(super) fn ask(snapshot: &Snapshot) -> bool {
@@ -83,18 +85,18 @@ fn answer(
         .tls_config(TlsConfig::builder().root_certs(roots).build());
     let agent = Agent::new_with_config(config.build());
     let mut request = agent.get(format!("{}/models", show_base(&provider.base)));
+    let Entry { dialect, auth, .. } = entry(provider.kind);
     let has = |name: &str| provider.headers.iter().any(|(n, _)| n == name);
-    let version = matches!(provider.kind, Kind::Anthropic | Kind::AnthropicCompatible);
-    if version && !has("anthropic-version") {
+    if *dialect == Dialect::Messages && !has("anthropic-version") {
         request = request.header("anthropic-version", "2023-06-01");
     }
-    if let Some(credential) = credential {
-        let key = credential.secret.expose();
-        request = match provider.kind {
-            Kind::Anthropic | Kind::AnthropicCompatible | Kind::Mock => request.header("x-api-key", key),
-            Kind::OpenAi => request.header("authorization", format!("Bearer {key}")),
-            Kind::Gemini => request.header("x-goog-api-key", key),
-        };
+    if let Some(key) = credential.map(|credential| credential.secret.expose()) {
+        if *auth != Auth::Bearer {
+            request = request.header("x-api-key", key);
+        }
+        if *auth != Auth::ApiKey {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
     }
     for (name, value) in &provider.headers {
         request = request.header(name, value.expose());
@@ -129,7 +131,7 @@ fn own_roots(provider: &Provider) -> Result<Option<RootCerts>, String> {
 fn judge(provider: &Provider, status: u16) -> Result<String, String> {
     match status {
         200..=299 => Ok(status.to_string()),
-        404 | 405 | 501 if provider.kind == Kind::AnthropicCompatible => {
+        404 | 405 | 501 if may_list_none(provider.kind) => {
             Ok(format!("it is there but lists no models ({status})"))
         }
         401 | 403 => Err(format!("its key is refused ({status})")),
@@ -140,6 +142,11 @@ fn judge(provider: &Provider, status: u16) -> Result<String, String> {
         }
         _ => Err(format!("it answers {status}")),
     }
+}
+
+/// Whether a server of this type may be there without a list of its models.
+fn may_list_none(kind: Kind) -> bool {
+    matches!(kind, Kind::AnthropicCompatible | Kind::OpenAiCompatible | Kind::Perplexity | Kind::GitHub)
 }
 
 /// In words without any part of the request.

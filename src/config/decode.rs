@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::env::{Env, expand};
-use super::fields::{self, Type};
+use super::fields;
 use super::mistake::{Pos, Sink, quoted};
 use super::near::nearest;
 use super::table::{Field, Need, Shape, Table};
 use super::text::{Key, Kind, Node};
+use super::types::Kind as Type;
 use super::value;
 
 /// A checked value with its place.
@@ -68,7 +69,7 @@ pub struct Record {
     /// As in messages.
     pub path: String,
     /// The type, where this is a provider.
-    pub kind: Option<&'static Type>,
+    pub kind: Option<Type>,
     items: Vec<(&'static str, Item)>,
     /// Fields that stand there with a mistake.
     bad: Vec<&'static str>,
@@ -163,9 +164,9 @@ impl Decoder<'_> {
     fn unknown(&mut self, key: &Key, table: &Table, path: &str) -> Option<&'static str> {
         let shown = quoted(&key.text);
         let what = table.name.split('_').next().filter(|w| *w == "provider").unwrap_or(table.name);
-        let owner = fields::TYPES.iter().find(|t| t.loads && t.table.field(&key.text).is_some());
+        let owner = Type::ALL.iter().find(|t| t.of().table.field(&key.text).is_some());
         if let Some(owner) = owner.filter(|_| what == "provider") {
-            let text = format!("{shown} is not a field of this type; it belongs to type `{}`", owner.word);
+            let text = format!("{shown} is not a field of this type; it belongs to type `{}`", owner.word());
             self.sink.mistake(key.at, path, text);
             return None;
         }
@@ -240,24 +241,23 @@ impl Decoder<'_> {
     fn provider(&mut self, node: &Node, path: &str) -> Option<Record> {
         let word = node.get("type").filter(|n| !n.is_null());
         let text = word.and_then(|n| self.peek(n));
-        let kind = text.as_deref().and_then(fields::type_of);
-        if let Some(kind) = kind.filter(|k| k.loads) {
-            let mut record = self.record(node, &kind.table, path)?;
+        if let Some(kind) = text.as_deref().and_then(Type::named) {
+            let mut record = self.record(node, kind.of().table, path)?;
             record.kind = Some(kind);
             return Some(record);
         }
-        let (Some(word), Some(text)) = (word, text) else { return self.record(node, &UNTYPED, path) };
-        let meant = type_meant(&text).filter(|_| kind.is_none());
-        let said = match kind {
-            Some(_) => type_of_later(&text),
-            None => no_type(&written(word), meant),
+        let (Some(word), Some(text)) = (word, text) else {
+            return self.record(node, &fields::PROVIDER, path);
         };
+        let later = Type::words().any(|word| word == text);
+        let meant = type_meant(&text).filter(|_| !later);
+        let said = if later { type_of_later(&text) } else { no_type(&written(word), meant) };
         self.sink.mistake(word.at, &join(path, "type"), said);
         // All mistakes in one pass: the rest is read as what was probably meant, else what all types have.
-        let meant = meant.and_then(fields::type_of).filter(|t| t.loads);
+        let meant = meant.and_then(Type::named);
         let mut record = match meant {
-            Some(kind) => self.record(node, &kind.table, path)?,
-            None => self.fields(node, &UNTYPED, path, Strange::OfItsType)?,
+            Some(kind) => self.record(node, kind.of().table, path)?,
+            None => self.fields(node, &fields::PROVIDER, path, Strange::OfItsType)?,
         };
         record.kind = meant;
         record.bad.push("type");
@@ -364,7 +364,7 @@ fn asks_nothing(node: &Node, unless: &[&str]) -> bool {
 }
 
 fn type_of_later(text: &str) -> String {
-    let built = listed(fields::TYPES.iter().filter(|t| t.loads).map(|t| t.word));
+    let built = listed(Type::ALL.iter().map(|t| t.word()));
     format!("type `{text}` is not built yet in this version; what loads: {built}")
 }
 
@@ -379,16 +379,13 @@ fn written(node: &Node) -> String {
 /// The type that a word was probably meant to be.
 fn type_meant(text: &str) -> Option<&'static str> {
     let synonym = TYPE_SYNONYMS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|&(_, t)| t);
-    synonym.or_else(|| nearest(text, fields::TYPES.iter().map(|t| t.word)))
+    synonym.or_else(|| nearest(text, Type::words()))
 }
 
 fn no_type(shown: &str, meant: Option<&str>) -> String {
     match meant {
         Some(near) => format!("{shown} is not a provider type; did you mean `{near}`?"),
-        None => format!(
-            "{shown} is not a provider type; expected one of {}",
-            listed(fields::TYPES.iter().map(|t| t.word))
-        ),
+        None => format!("{shown} is not a provider type; expected one of {}", listed(Type::words())),
     }
 }
 
@@ -646,7 +643,6 @@ impl Item {
     }
 }
 
-static UNTYPED: Table = Table { name: "provider", groups: &[fields::COMMON] };
 static PERIODS: &[&str] = &["hourly", "daily", "weekly", "monthly", "yearly", "total"];
 static PERIOD_SYNONYMS: &[(&str, &str)] = &[
     ("hour", "hourly"),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
+use super::pattern::Pattern;
 use super::retired::{Retired, retired};
 use super::snapshot::{
     Account, Affinity, Base, Budget, Kind, Level, Models, Provider, RateLimit, Snapshot, VirtualKey,
@@ -66,22 +67,24 @@ fn listener(out: &mut Out, snapshot: &Snapshot) {
 
 fn providers(out: &mut Out, account: &Account) {
     out.line(0, format!("account {}", account.id));
-    let rows: Vec<(String, String)> =
-        account.providers.iter().map(|p| (role(p), provider(p, account))).collect();
+    let rows: Vec<(String, String)> = account.providers.iter().map(|p| (role(p), provider(p))).collect();
     let width = rows.iter().map(|(role, _)| role.len()).max().unwrap_or(0);
     for (role, text) in rows {
         out.line(1, format_args!("{role:>width$}  {text}"));
     }
 }
 
-fn provider(p: &Provider, account: &Account) -> String {
+fn provider(p: &Provider) -> String {
     let mut parts = vec![format!("{} ({})", p.id, p.kind.word())];
     parts.push(match &p.models {
         Models::AsAsked => "model as asked".to_owned(),
         Models::One(model) => format!("model {model}"),
         Models::Map(map) => {
-            let pairs: Vec<String> =
-                map.iter().map(|(from, to)| format!("{} -> {to}", from.as_str())).collect();
+            let pair = |(from, to): &(Pattern, String)| match to.as_str() {
+                "*" => format!("{} as asked", from.as_str()),
+                to => format!("{} -> {to}", from.as_str()),
+            };
+            let pairs: Vec<String> = map.iter().map(pair).collect();
             format!("models {}", pairs.join(", "))
         }
     });
@@ -96,24 +99,13 @@ fn provider(p: &Provider, account: &Account) -> String {
         parts.push(format!("at {}", show_base(&p.base)));
     }
     parts.extend(p.proxy.as_ref().map(|proxy| format!("by proxy {}:{}", proxy.host, proxy.port)));
-    if p.enabled && !p.served && !p.standby {
-        parts.push(format!("{} as written", percent(written_share(p, account))));
-    }
     parts.join(", ")
-}
-
-/// What the share would be if every type were served.
-fn written_share(p: &Provider, account: &Account) -> f64 {
-    let sum: f64 = account.providers.iter().filter(|p| p.enabled && !p.standby).map(|p| p.weight).sum();
-    if sum > 0.0 { p.weight / sum } else { 0.0 }
 }
 
 /// The share, or why there is none.
 fn role(p: &Provider) -> String {
     if !p.enabled {
         "off".to_owned()
-    } else if !p.served {
-        "unserved".to_owned()
     } else if p.standby {
         "standby".to_owned()
     } else if p.share == 0.0 {
@@ -166,7 +158,7 @@ fn until(end: Timestamp, today: Date) -> String {
 /// Which providers answer it.
 fn reach(k: &VirtualKey, snapshot: &Snapshot) -> String {
     let allowed = |p: &&Provider| k.allow.providers.as_ref().is_none_or(|ids| ids.contains(&p.id));
-    let answers = |p: &&Provider| p.enabled && p.served;
+    let answers = |p: &&Provider| p.enabled;
     let providers = snapshot.accounts.get(k.account).map_or(&[][..], |a| &a.providers);
     let ids: Vec<&str> = providers.iter().filter(allowed).filter(answers).map(|p| p.id.as_str()).collect();
     if ids.is_empty() { "reaches NO provider".to_owned() } else { format!("reaches {}", ids.join(" ")) }

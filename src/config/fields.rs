@@ -1,6 +1,7 @@
-//! The field tables of the configuration (INTERFACE section 2), one per structure, and the provider types.
+//! The field tables of the configuration (INTERFACE section 2), one per structure.
 //!
-//! Data only. A field of a later version stands here too: known by name, refused when used.
+//! Data only. A field of a later version stands here too: known by name, refused when used. Which provider type has which
+//! table is `types`' matter.
 
 use super::table::{Field, Shape, Table};
 use Shape::{
@@ -264,100 +265,40 @@ static LOG: Table = Table {
     ]],
 };
 
-/// A provider type.
-#[derive(Debug)]
-pub struct Type {
-    /// The word of the configuration.
-    pub word: &'static str,
-    /// Whether this version knows more of it than its name.
-    pub loads: bool,
-    /// All its fields.
-    pub table: Table,
-    /// Its own host and version segment, where it has one.
-    pub home: &'static str,
-    /// The version segment that is appended to a base URL without one.
-    pub version: &'static str,
-}
+/// A provider without fields of its own.
+pub static PROVIDER: Table = Table { name: "provider", groups: &[COMMON] };
 
-static ANTHROPIC: &[Field] = &[Field::later("auth", &["key", "api_key"], "use `api_key`")];
-static OPENAI: &[Field] = &[
-    Field::new("organization", Text, "Sent as openai-organization."),
-    Field::new("project", Text, "Sent as openai-project."),
-    Field::new("api", Word(&["chat", "responses"]), "Which of its two interfaces is asked."),
-];
+/// Type `anthropic`.
+pub static ANTHROPIC: Table = Table {
+    name: "provider_anthropic",
+    groups: &[COMMON, &[Field::later("auth", &["key", "api_key"], "use `api_key`")]],
+};
 
-/// Every type of INTERFACE section 2, the ones of later versions by name only.
-pub static TYPES: &[Type] = &[
-    Type {
-        word: "anthropic",
-        loads: true,
-        table: Table { name: "provider_anthropic", groups: &[COMMON, ANTHROPIC] },
-        home: "https://api.anthropic.com/v1",
-        version: "v1",
-    },
-    Type {
-        word: "anthropic_compatible",
-        loads: true,
-        table: Table { name: "provider_anthropic_compatible", groups: &[COMMON] },
-        home: "",
-        version: "v1",
-    },
-    Type {
-        word: "mock",
-        loads: true,
-        table: Table { name: "provider_mock", groups: &[COMMON] },
-        home: "",
-        version: "v1",
-    },
-    Type {
-        word: "openai",
-        loads: true,
-        table: Table { name: "provider_openai", groups: &[COMMON, OPENAI] },
-        home: "https://api.openai.com/v1",
-        version: "v1",
-    },
-    Type {
-        word: "gemini",
-        loads: true,
-        table: Table { name: "provider_gemini", groups: &[COMMON] },
-        home: "https://generativelanguage.googleapis.com/v1beta",
-        version: "v1beta",
-    },
-    later("azure"),
-    later("vertex"),
-    later("bedrock"),
-    later("openrouter"),
-    later("groq"),
-    later("mistral"),
-    later("deepseek"),
-    later("xai"),
-    later("together"),
-    later("fireworks"),
-    later("cerebras"),
-    later("perplexity"),
-    later("zai"),
-    later("moonshot"),
-    later("cohere"),
-    later("nvidia"),
-    later("huggingface"),
-    later("github"),
-    later("ollama"),
-    later("vllm"),
-    later("lmstudio"),
-    later("llamacpp"),
-    later("openai_compatible"),
-];
+/// Type `openai`.
+pub static OPENAI: Table = Table {
+    name: "provider_openai",
+    groups: &[
+        COMMON,
+        &[
+            Field::new("organization", Text, "Sent as openai-organization."),
+            Field::new("project", Text, "Sent as openai-project."),
+            Field::new(
+                "api",
+                Word(&["chat", "responses"]),
+                "Which interface is asked; in this version chat.",
+            ),
+        ],
+    ],
+};
 
-const fn later(word: &'static str) -> Type {
-    Type { word, loads: false, table: LATER, home: "", version: "v1" }
-}
-
-const LATER: Table = Table { name: "provider", groups: &[COMMON] };
-
-/// The type of a word.
-pub fn type_of(word: &str) -> Option<&'static Type> {
-    TYPES.iter().find(|t| t.word == word)
-}
+/// Types that can be asked in Messages as well.
+pub static MESSAGES_TOO: Table = Table {
+    name: "provider_messages_too",
+    groups: &[
+        COMMON,
+        &[Field::new("api", Word(&["chat", "messages"]), "Which interface is asked; in this version chat.")],
+    ],
+};
 
 /// More requests or tokens than anyone has in a month.
 const TRILLION: u64 = 1_000_000_000_000;

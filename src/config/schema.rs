@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use super::fields;
 use super::table::{Field, Need, Shape, Table};
+use super::types::Kind;
 
 /// The schema as text, ending in a line feed.
 pub fn schema() -> String {
     let mut tables = BTreeMap::new();
-    let root = structure(&fields::FILE, None, &mut tables);
+    let root = structure(&fields::FILE, &mut tables);
     let mut all = Map::new();
     all.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     all.insert("title".to_owned(), json!("pointsman's configuration"));
@@ -27,7 +28,8 @@ pub fn schema() -> String {
 
 type Tables = BTreeMap<&'static str, Value>;
 
-fn structure(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> Value {
+fn structure(table: &'static Table, tables: &mut Tables) -> Value {
+    let words = words(table);
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in table.fields() {
@@ -41,8 +43,8 @@ fn structure(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> 
         if let (Value::Object(schema), false) = (&mut schema, field.about.is_empty()) {
             schema.insert("description".to_owned(), json!(field.about));
         }
-        if let (Some(word), "type") = (word, field.name) {
-            schema = json!({ "const": word });
+        if field.name == "type" {
+            schema = json!({ "enum": words });
         }
         spellings(field).for_each(|name| drop(properties.insert(name.to_owned(), schema.clone())));
         if field.need == Need::Required {
@@ -84,7 +86,7 @@ fn shape(of: &Shape, tables: &mut Tables) -> Value {
         }
         Shape::List(inner) => json!({ "type": "array", "items": shape(inner, tables) }),
         Shape::Map(inner) => json!({ "type": "object", "additionalProperties": shape(inner, tables) }),
-        Shape::Record(table) => reference(table, None, tables),
+        Shape::Record(table) => reference(table, tables),
         Shape::Provider => provider(tables),
         Shape::Any => json!({}),
     }
@@ -99,16 +101,26 @@ fn as_written(word: &str) -> Value {
     }
 }
 
-fn reference(table: &'static Table, word: Option<&str>, tables: &mut Tables) -> Value {
+fn reference(table: &'static Table, tables: &mut Tables) -> Value {
     if !tables.contains_key(table.name) {
-        let schema = structure(table, word, tables);
+        let schema = structure(table, tables);
         tables.insert(table.name, schema);
     }
     json!({ "$ref": format!("#/$defs/{}", table.name) })
 }
 
 fn provider(tables: &mut Tables) -> Value {
-    let loads = fields::TYPES.iter().filter(|t| t.loads);
-    let each: Vec<Value> = loads.map(|t| reference(&t.table, Some(t.word), tables)).collect();
+    let mut each: Vec<Value> = Vec::new();
+    for kind in Kind::ALL {
+        let reference = reference(kind.of().table, tables);
+        if !each.contains(&reference) {
+            each.push(reference);
+        }
+    }
     json!({ "oneOf": each })
+}
+
+/// The provider types that have a table.
+fn words(table: &Table) -> Vec<&'static str> {
+    Kind::ALL.iter().filter(|kind| kind.of().table.name == table.name).map(|kind| kind.word()).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::pattern::Pattern;
 use super::secret::Secret;
+pub use super::types::Kind;
 
 /// One loaded configuration.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub struct Snapshot {
     pub rate_limits: Vec<RateLimit>,
     /// Request records.
     pub log: Log,
-    /// What `serve` and `check` tell at the start: budgets not enforced yet, providers that are not served yet, a
-    /// listener beyond loopback without TLS, and the like.
+    /// What `serve` and `check` tell at the start: budgets not enforced yet, a listener beyond loopback without
+    /// TLS, and the like.
     pub warnings: Vec<String>,
 }
 
@@ -87,7 +88,7 @@ pub struct Tls {
 pub struct Account {
     /// As written.
     pub id: String,
-    /// Every provider of the account, disabled ones and ones that are not served yet included, in the file's order.
+    /// Every provider of the account, disabled ones included, in the file's order.
     pub providers: Vec<Provider>,
 }
 
@@ -101,20 +102,18 @@ pub struct Provider {
     pub id: String,
     /// The `type`.
     pub kind: Kind,
-    /// `false` for a type whose dialect this version cannot speak yet: loaded and shown, never asked.
-    pub served: bool,
     /// `enabled`.
     pub enabled: bool,
     /// As written, `>= 0`.
     pub weight: f64,
-    /// The share of new sessions, `0.0..=1.0`: weights normalised over the account's enabled, served, not standby
+    /// The share of new sessions, `0.0..=1.0`: weights normalised over the account's enabled, not standby
     /// providers. 0 for all others.
     pub share: f64,
     /// No share; last in failover.
     pub standby: bool,
     /// Which model is asked for.
     pub models: Models,
-    /// Credentials with their weights; empty only where the type needs none (`mock`).
+    /// Credentials with their weights; empty only where the type needs none.
     pub credentials: Vec<Credential>,
     /// Where requests go.
     pub base: Base,
@@ -134,34 +133,6 @@ pub struct Provider {
     pub strict: bool,
 }
 
-/// A provider's `type`, as far as this version knows it by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Anthropic's own API.
-    Anthropic,
-    /// Any server that speaks Anthropic Messages.
-    AnthropicCompatible,
-    /// The bundled provider.
-    Mock,
-    /// Loads, but is not served yet.
-    OpenAi,
-    /// Loads, but is not served yet.
-    Gemini,
-}
-
-impl Kind {
-    /// The word of the configuration.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Anthropic => "anthropic",
-            Self::AnthropicCompatible => "anthropic_compatible",
-            Self::Mock => "mock",
-            Self::OpenAi => "openai",
-            Self::Gemini => "gemini",
-        }
-    }
-}
-
 /// `model` or `models` of a provider.
 #[derive(Debug, Clone)]
 pub enum Models {
@@ -169,7 +140,8 @@ pub enum Models {
     AsAsked,
     /// Always this one.
     One(String),
-    /// The first pattern that matches; a model that none matches is not offered by this provider.
+    /// The first pattern that matches; a model that none matches is not offered by this provider. The model `*` is the
+    /// client's own.
     Map(Vec<(Pattern, String)>),
 }
 
@@ -195,8 +167,16 @@ pub struct Base {
     pub host: String,
     /// The port, with the scheme's default.
     pub port: u16,
-    /// Path in front of `/messages`, with its version segment and without a trailing slash: `/v1`, `/proxy/v1`.
+    /// Path in front of `/messages` or `/chat/completions`, with its version segment where the type has one and without a
+    /// trailing slash: `/v1`, `/proxy/v1`, `/v1beta/openai`.
     pub path: String,
+}
+
+impl Base {
+    /// Whether requests to it reach another server than those to `own`, or in clear text.
+    pub fn is_elsewhere(&self, own: &Self) -> bool {
+        (self.tls, &self.host, self.port) != (own.tls, &own.host, own.port)
+    }
 }
 
 /// A CONNECT proxy.

@@ -77,7 +77,8 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     Ok((host.to_ascii_lowercase(), number))
 }
 
-/// Where requests go: the path ends with a version segment (`/v1`, `/v1beta`, `/v4`), appended if it is absent.
+/// Where requests go: the path ends with a version segment (`/v1`, `/v1beta`, `/v4`), appended if it is absent and
+/// `version` names one; what stands behind it there (`v1beta/openai`) follows either.
 pub fn base(text: &str, version: &str) -> Result<Base, String> {
     let parts = parts(text)?;
     if parts.user.is_some() {
@@ -85,16 +86,18 @@ pub fn base(text: &str, version: &str) -> Result<Base, String> {
             "has user info (`user:password@`); credentials belong in `api_key` or `headers`".to_owned()
         );
     }
-    let mut path = parts.path.trim_end_matches('/').to_owned();
-    for endpoint in ["/messages", "/chat/completions", "/responses"] {
+    let path = parts.path.trim_end_matches('/');
+    for endpoint in ["/messages", "/chat/completions", "/responses", "/embeddings"] {
         if path.ends_with(endpoint) {
             return Err(format!("ends with an endpoint; leave out `{endpoint}`"));
         }
     }
-    if !path.rsplit('/').next().is_some_and(is_version) {
-        path.push('/');
-        path.push_str(version);
-    }
+    let (version, below) = version.split_once('/').unwrap_or((version, ""));
+    let root = path.strip_suffix(below).filter(|root| root.ends_with('/')).unwrap_or(path);
+    let root = root.trim_end_matches('/');
+    let version = if root.rsplit('/').next().is_some_and(is_version) { "" } else { version };
+    let segments = [version, below].into_iter().filter(|segment| !segment.is_empty());
+    let path = segments.fold(root.to_owned(), |path, segment| path + "/" + segment);
     let port = parts.port.unwrap_or(if parts.tls { 443 } else { 80 });
     Ok(Base { tls: parts.tls, host: parts.host, port, path })
 }
@@ -307,6 +310,19 @@ mod tests {
             ("http://h/vertex", "http://h/vertex/v1"),
         ] {
             assert_eq!(show(&base(text, "v1").unwrap()), shown, "{text}");
+        }
+        for (text, version, shown) in [
+            ("https://h", "", "https://h"),
+            ("https://h/", "", "https://h"),
+            ("https://h/v1/", "", "https://h/v1"),
+            ("https://h/inference", "", "https://h/inference"),
+            ("https://h/api/paas/v4", "v4", "https://h/api/paas/v4"),
+            ("https://h", "v1beta/openai", "https://h/v1beta/openai"),
+            ("https://h/v1beta", "v1beta/openai", "https://h/v1beta/openai"),
+            ("https://h/v1beta/openai/", "v1beta/openai", "https://h/v1beta/openai"),
+            ("https://h/openai", "v1beta/openai", "https://h/v1beta/openai"),
+        ] {
+            assert_eq!(show(&base(text, version).unwrap()), shown, "{text} {version}");
         }
     }
 

@@ -43,6 +43,10 @@ pub enum Endpoint<'p> {
     Messages,
     /// `POST …/v1/messages/count_tokens`
     CountTokens,
+    /// `POST …/v1/chat/completions`
+    Chat,
+    /// `POST …/v1/embeddings`
+    Embeddings,
     /// `GET …/v1/models`
     Models,
     /// `GET …/v1/models/{id}`
@@ -125,12 +129,14 @@ fn anthropic(path: &str) -> Option<Found<'_>> {
 
 /// A path behind the version.
 fn openai(path: &str) -> Option<Found<'_>> {
-    let methods = match path {
-        "/chat/completions" | "/responses" | "/responses/input_tokens" | "/embeddings" => POST,
-        "/models" => READ,
-        _ => path.strip_prefix("/models/").map(|_| READ)?,
+    let (methods, endpoint) = match path {
+        "/chat/completions" => (POST, Endpoint::Chat),
+        "/embeddings" => (POST, Endpoint::Embeddings),
+        "/responses" | "/responses/input_tokens" => (POST, Endpoint::Later),
+        "/models" => (READ, Endpoint::Models),
+        _ => (READ, Endpoint::Model(path.strip_prefix("/models/").filter(|id| !id.is_empty())?)),
     };
-    Some((Surface::OpenAi, methods, Endpoint::Later))
+    Some((Surface::OpenAi, methods, endpoint))
 }
 
 fn gemini(path: &str) -> Option<Found<'_>> {
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn paths_and_methods() {
-        use Endpoint::{CountTokens, Healthz, Hello, Later, Messages, Model, Models};
+        use Endpoint::{Chat, CountTokens, Embeddings, Healthz, Hello, Later, Messages, Model, Models};
         use Surface::{Anthropic, Bedrock, Gemini, OpenAi, Own, Vertex};
         for (method, path, expected) in [
             (Method::Post, "/anthropic/v1/messages", Route::To(Anthropic, Messages)),
@@ -214,7 +220,9 @@ mod tests {
             (Method::Head, "/anthropic/api/hello", Route::To(Anthropic, Hello)),
             (Method::Get, "/healthz", Route::To(Own, Healthz)),
             (Method::Delete, "/healthz", Route::WrongMethod(Own, "GET, HEAD")),
-            (Method::Post, "/openai/v1/chat/completions", Route::To(OpenAi, Later)),
+            (Method::Post, "/openai/v1/chat/completions", Route::To(OpenAi, Chat)),
+            (Method::Post, "/v1/embeddings", Route::To(OpenAi, Embeddings)),
+            (Method::Get, "/openai/v1/models", Route::To(OpenAi, Models)),
             (Method::Post, "/v1beta/models/x:generateContent", Route::To(Gemini, Later)),
             (Method::Other, "/v1beta/models/x:generateContent", Route::WrongMethod(Gemini, "POST")),
             (Method::Get, "/genai/v1beta/models/a/b:countTokens", Route::WrongMethod(Gemini, "POST")),
@@ -225,7 +233,7 @@ mod tests {
             (Method::Get, "/v1/models", Route::To(Anthropic, Models)),
             (Method::Get, "/v1/models/a/b", Route::To(Anthropic, Model("a/b"))),
             (Method::Get, "/v1/models/", Route::To(Anthropic, Models)),
-            (Method::Get, "/openai/models/x", Route::To(OpenAi, Later)),
+            (Method::Get, "/openai/models/x", Route::To(OpenAi, Model("x"))),
             (Method::Post, "/openai/responses/input_tokens", Route::To(OpenAi, Later)),
             (Method::Get, "/v1/responses", Route::WrongMethod(OpenAi, "POST")),
             (Method::Get, "/v1/responses/x", Route::Unknown(OpenAi)),

@@ -14,9 +14,7 @@ use crate::reply::{self, Way};
 use crate::route::{Exhausted, Plan};
 use crate::runtime::home;
 use crate::upstream::{Trouble, Upstreams};
-use crate::wire::Ending;
-use crate::wire::anthropic::fault;
-use crate::wire::anthropic::rename::renamed;
+use crate::wire::{Ending, fault, renamed};
 
 /// The words of failed attempts, for when nobody is left; as [`Plan::attempts`].
 #[derive(Default)]
@@ -132,6 +130,10 @@ fn pass(watch: &mut Watch<'_, '_>, committed: &mut Committed, first: Vec<u8>) ->
         };
         if let Err(over) = looked {
             let class = over.late()?;
+            // The model has said all, and only the provider's counts are still awaited: the answer ends without them.
+            if stream.conclude() {
+                return finish(watch, stream.whole(), Ending::Whole);
+            }
             return Ok(End::Broken(Trouble::new(class, class.word())));
         }
         if since_way_given >= FAIR_BYTES {
@@ -149,7 +151,7 @@ fn finish(watch: &mut Watch<'_, '_>, last: &[u8], ending: Ending) -> Result<End,
         Ending::Told(failure) => End::Told(failure),
         Ending::Cut | Ending::Empty => {
             watch.call.piece(last).map_err(gone)?;
-            let detail = "the stream ended before message_stop";
+            let detail = "the stream ended before the answer did";
             return Ok(End::Broken(Trouble::new(Class::Reset, detail)));
         }
     };
@@ -161,7 +163,8 @@ fn finish(watch: &mut Watch<'_, '_>, last: &[u8], ending: Ending) -> Result<End,
 fn broken(watch: &mut Watch<'_, '_>, stream: &Stream, provider: &str, class: Class) -> Result<(), Stop> {
     let message =
         format!("the provider `{provider}` broke off its answer ({}); send the request again", class.word());
-    let event = fault::event(&Error::new(Stage::Relay, Kind::BadGateway, message), watch.story.id());
+    let error = Error::new(Stage::Relay, Kind::BadGateway, message);
+    let event = fault::event(watch.client, &error, watch.story.id());
     if !stream.between() {
         // The rest of an event that will never be whole is closed first, so that the next one is read by itself.
         watch.call.piece(b"\n\n").map_err(gone)?;
@@ -187,8 +190,8 @@ pub fn give_up(
     let said = told.tell.and_then(|at| kept.take(at));
     if watch.gate.as_ref().is_some_and(crate::gate::Gate::head_is_out) {
         let event = match said {
-            Some(said) => fault::event_of(&said.body),
-            None => fault::event(&told.error(plan.attempts()), watch.story.id()),
+            Some(said) => fault::event_of(watch.client, &said.body),
+            None => fault::event(watch.client, &told.error(plan.attempts()), watch.story.id()),
         };
         watch.story.cut_by("upstream");
         return watch.call.finish(&event).map_err(gone);

@@ -1,4 +1,4 @@
-//! The life of one request for a model: `messages` and `count_tokens`.
+//! The life of one request for a model: an answer in any dialect, a count of tokens, embeddings.
 //!
 //! ```text
 //! caller ──▶ body ──▶ ask ──▶ entry ──▶ plan ──▶ attempt ──▶ committed ──▶ answered ──▶ record
@@ -10,7 +10,9 @@
 //! is asked next is `route`'s, when an answer is committed is the gate's.
 
 mod answer;
+mod asking;
 mod attempt;
+mod counting;
 pub mod story;
 mod watch;
 
@@ -28,27 +30,28 @@ use crate::govern::{self, Entry};
 use crate::reply;
 use crate::route::{self, Candidate, Next, Plan, Want};
 use crate::runtime::Home;
-use crate::wire::anthropic::repair::Repair;
-use crate::wire::anthropic::{Ask, Call as Which};
-use crate::wire::anthropic::{capability, estimate};
+use crate::upstream::provider;
+use crate::wire::repair::Repair;
+use crate::wire::{self, Ask, Call as Which};
 
 use answer::Kept;
+use asking::Asking;
 pub use attempt::Failed;
-use attempt::{Asking, Outcome, Stop};
+use attempt::{Outcome, Stop};
 use story::Story;
 use watch::Watch;
 
 /// Serves one request and leaves its record.
-pub fn exchange(gateway: &Gateway, call: &mut Call<'_>, which: Which) {
-    let surface = if which == Which::Messages { "messages" } else { "count_tokens" };
-    let mut story = Story::begin(gateway.log.blank(), call, |out| gateway.write_request_id(out), surface);
+pub fn exchange(gateway: &Gateway, call: &mut Call<'_>, surface: Surface, which: Which) {
+    let mut story =
+        Story::begin(gateway.log.blank(), call, |out| gateway.write_request_id(out), surface, which.word());
     let running = gateway.running();
-    if let Err(stop) = serve(gateway, &running, call, which, &mut story) {
+    if let Err(stop) = serve(gateway, &running, call, surface, which, &mut story) {
         match stop {
             Stop::Gone => story.cut_by("client"),
             Stop::Refused(error) => {
                 story.refused(&error);
-                match reply::refuse(call, Surface::Anthropic, &error, &story.way()) {
+                match reply::refuse(call, &error, &story.way()) {
                     Ok(bytes) => story.passed(bytes),
                     Err(_) => story.cut_by("client"),
                 }
@@ -64,24 +67,26 @@ fn serve(
     gateway: &Gateway,
     running: &Running,
     call: &mut Call<'_>,
+    surface: Surface,
     which: Which,
     story: &mut Story,
 ) -> Result<(), Stop> {
-    let caller = gateway.caller(running, call, Surface::Anthropic, story.unix_seconds())?;
+    let caller = gateway.caller(running, call, surface, story.unix_seconds())?;
     story.caller(&caller);
     let body = call.body(running.snapshot.server.max_body)?;
     let mut now = story.body_is_whole();
     let ask = Ask::read(&body, which)?;
     let head = Arc::clone(&call.head);
     let session = session(&head, &ask);
-    story.asked(&ask.model, ask.stream, session.as_deref(), body.len());
-    let entry = govern::enter(&running.snapshot, &caller, Surface::Anthropic, Some(&ask.model))?;
+    story.asked(ask.model(), ask.stream(), session.as_deref(), body.len());
+    let entry = govern::enter(&running.snapshot, &caller, surface, Some(ask.model()))?;
     let cache_ttl = || if ask.caches_for_an_hour() { AN_HOUR } else { FIVE_MINUTES };
-    let want = want(&head, &ask, which, session.as_deref(), &cache_ttl);
+    let images = || ask.shows_images();
+    let want = want(&head, &ask, surface, which, session.as_deref(), &cache_ttl, &images);
     let mut plan = plan(gateway, running, call.home(), &entry, &want, now)?;
-    let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named);
-    let gate = ask.stream.then(|| Gate::new(running.snapshot.retry.ping_after));
-    let mut watch = Watch::new(call, story, gate, &gateway.ending, now);
+    let asking = Asking::new(gateway, &head, which, &ask, plan.asked().named, session.as_deref());
+    let gate = ask.stream().then(|| Gate::new(running.snapshot.retry.ping_after));
+    let mut watch = Watch::new(which.dialect(), call, story, gate, &gateway.ending, now);
     let mut kept = Kept::default();
     loop {
         match plan.next(now) {
@@ -95,7 +100,15 @@ fn serve(
                 watch.rest(time)?;
                 now = clock::now();
             }
-            Next::Exhausted(told) => return answer::give_up(&mut watch, &plan, told, kept),
+            Next::Exhausted(told) => {
+                // Servers of the format that count no tokens.
+                if let Some((provider, model)) = plan.never_counted() {
+                    watch.story.plan(&plan);
+                    let said = counting::estimate(gateway, &asking, watch.story, provider, model)?;
+                    return answer::whole(&mut watch, &said);
+                }
+                return answer::give_up(&mut watch, &plan, told, kept);
+            }
         }
     }
 }
@@ -111,14 +124,23 @@ fn ask_one<'a>(
     kept: &mut Kept,
 ) -> Result<bool, Stop> {
     let mut cut_thinking = false;
+    let (provider, model) = (candidate.provider, candidate.model);
+    if counting::is_ours(asking.which, provider) {
+        plan.succeeded(&candidate, clock::now());
+        watch.story.plan(plan);
+        let said = counting::estimate(gateway, asking, watch.story, provider, model)?;
+        answer::whole(watch, &said)?;
+        return Ok(true);
+    }
     loop {
-        let origin = running.origin(candidate.provider)?;
+        let origin = running.origin(provider)?;
         let failed = match asking.attempt(watch, &candidate, origin, cut_thinking) {
             Ok(Outcome::Failed(failed)) => failed,
             Ok(Outcome::Whole(whole)) => {
                 plan.succeeded(&candidate, clock::now());
                 watch.story.plan(plan);
                 answer::whole(watch, &whole)?;
+                counting::learn(gateway, asking, watch.story, provider, model);
                 return Ok(true);
             }
             Ok(Outcome::Stream(committed)) => {
@@ -127,6 +149,7 @@ fn ask_one<'a>(
                 // A probe is over once there is content: nobody waits for the end of this answer.
                 drop(candidate);
                 answer::stream(watch, plan, &gateway.upstreams, asking.asked, committed)?;
+                counting::learn(gateway, asking, watch.story, provider, model);
                 return Ok(true);
             }
             Err(stop) => {
@@ -147,7 +170,7 @@ fn ask_one<'a>(
             return Ok(false);
         };
         cut_thinking |= repair == Repair::CutThinking;
-        match plan.repaired(candidate, &failure, repair.remembered(), now) {
+        match plan.repaired(candidate, &failure, repair.bit(), now) {
             Some(again) => candidate = again,
             None => return Ok(false),
         }
@@ -182,20 +205,25 @@ fn session<'a>(head: &'a Head, ask: &Ask<'a>) -> Option<Cow<'a, str>> {
 fn want<'a>(
     head: &Head,
     ask: &'a Ask<'_>,
+    surface: Surface,
     which: Which,
     session: Option<&str>,
     cache_ttl: &'a dyn Fn() -> Duration,
+    images: &'a dyn Fn() -> bool,
 ) -> Want<'a> {
     Want {
-        model: &ask.model,
-        surface: Surface::Anthropic,
+        model: ask.model(),
+        surface,
         session: session.map(route::session_hash),
         new_turn: session.is_some() && ask.new_turn(),
         cache_ttl,
-        large_context: capability::asks_for_large_window(head.fields.all("anthropic-beta")),
+        large_context: wire::asks_for_large_window(head.fields.all("anthropic-beta")),
         // What is too long to be answered may still be counted.
-        context_needed: if which == Which::Messages { estimate::fewest_tokens(ask) } else { None },
-        window: capability::window,
+        context_needed: if which == Which::CountTokens { None } else { ask.fewest_tokens() },
+        window: wire::window,
+        embeddings: which == Which::Embeddings,
+        images,
+        traits: provider::entry::traits,
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::auth::Caller;
 use crate::clock;
 use crate::edge::Call;
+use crate::edge::routes::Surface;
 use crate::error::{Error, Failure};
 use crate::log::{Record, Text};
 use crate::reply::Way;
@@ -16,6 +17,7 @@ use crate::wire::Meter;
 
 /// The story of one request.
 pub struct Story {
+    surface: Surface,
     record: Box<Record>,
     received: Instant,
     /// When the request was read to its last byte.
@@ -28,11 +30,12 @@ impl Story {
         mut record: Box<Record>,
         call: &Call<'_>,
         id: impl FnOnce(&mut String),
-        surface: &'static str,
+        surface: Surface,
+        which: &'static str,
     ) -> Self {
         let received = call.received();
         record.t_recv = clock::unix_micros();
-        record.surface = surface;
+        record.surface = which;
         record.usage_src = "none";
         record.write(Text::Rid, id);
         for (which, name) in [(Text::Agent, "x-claude-code-agent-id"), (Text::Tags, "x-pointsman-tags")] {
@@ -40,7 +43,7 @@ impl Story {
                 record.set(which, value);
             }
         }
-        Self { record, received, whole: received }
+        Self { surface, record, received, whole: received }
     }
 
     /// Our id for the request.
@@ -153,6 +156,7 @@ impl Story {
     /// What the head of an answer says of its way.
     pub fn way(&self) -> Way<'_> {
         Way {
+            surface: self.surface,
             id: self.id(),
             provider: self.record.get(Text::Provider),
             model: self.record.get(Text::Model),
@@ -190,6 +194,20 @@ impl Story {
     pub fn counted(&mut self, tokens: u64) {
         self.record.usage.input = tokens;
         self.record.usage_src = "final";
+    }
+
+    /// A `count_tokens` answer that is an estimate.
+    pub fn estimated(&mut self, tokens: u64) {
+        self.record.usage.input = tokens;
+        self.record.usage_src = "estimated";
+    }
+
+    /// Tokens of input as the answer told them at its end, cached or not; `None` if it told none.
+    pub fn input_told(&self) -> Option<u64> {
+        let usage = &self.record.usage;
+        let all = [usage.input, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h];
+        let sum = all.into_iter().fold(0, u64::saturating_add);
+        (self.record.usage_src == "final" && sum > 0).then_some(sum)
     }
 
     /// The request was refused; in the middle of an answer that breaks it off.

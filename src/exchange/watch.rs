@@ -16,7 +16,7 @@ use crate::error::{Class, Error, Kind, Stage};
 use crate::gate::{Gate, Step};
 use crate::limits::TICK;
 use crate::reply;
-use crate::wire::anthropic::fault::PING;
+use crate::wire::{Dialect, fault};
 
 /// Why a wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,8 @@ impl Patience {
 
 /// The client's side of a wait.
 pub struct Watch<'w, 'c> {
+    /// What the client speaks.
+    pub client: Dialect,
     /// The client.
     pub call: &'w mut Call<'c>,
     /// The story so far.
@@ -119,13 +121,14 @@ pub struct Watch<'w, 'c> {
 impl<'w, 'c> Watch<'w, 'c> {
     /// Over a client that wants its answer streamed if there is a gate.
     pub fn new(
+        client: Dialect,
         call: &'w mut Call<'c>,
         story: &'w mut Story,
         gate: Option<Gate>,
         ending: &'w AtomicBool,
         now: Instant,
     ) -> Self {
-        Self { call, story, gate, ending, looked: now }
+        Self { client, call, story, gate, ending, looked: now }
     }
 
     /// A tick went by without a byte. `between`: a keep-alive may stand here.
@@ -188,7 +191,7 @@ impl<'w, 'c> Watch<'w, 'c> {
         let Some(gate) = &mut self.gate else { return Ok(()) };
         match gate.silence(elapsed, between) {
             Step::HeadAndPing => {
-                self.call.begin(200, &reply::early_lines(self.story.id()));
+                self.call.begin(200, &reply::early_lines(&self.story.way()));
                 self.story.answered(200, 0);
                 self.ping()
             }
@@ -198,6 +201,6 @@ impl<'w, 'c> Watch<'w, 'c> {
     }
 
     fn ping(&mut self) -> Result<(), Over> {
-        self.call.piece(PING).map_err(|_| Over::Gone)
+        self.call.piece(fault::keep_alive(self.client)).map_err(|_| Over::Gone)
     }
 }

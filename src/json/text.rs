@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 /// What kind of value these bytes begin, as error messages name it.
 pub fn kind(value: &[u8]) -> &'static str {
     match value.first() {
@@ -89,27 +91,76 @@ pub fn is_number(word: &[u8]) -> bool {
 /// Appends `text` as a JSON string with its quotes.
 pub fn quote_into(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..=0x1f => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
+    escape_into(out, text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends `raw` as the inside of a JSON string, sixteen bytes at a time up to the next one that needs an escape. Takes
+/// room for twice as much and gives it back.
+pub fn escape_into(out: &mut Vec<u8>, raw: &[u8]) {
+    let start = out.len();
+    out.resize(start + 2 * raw.len() + LANE, 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    if let Some(length) = escape_shortly(room, raw) {
+        out.truncate(start + length);
+    } else {
+        out.truncate(start);
+        for byte in raw {
+            escape_byte(out, *byte);
         }
     }
-    out.push(b'"');
+}
+
+/// Escapes what needs two bytes at most; `None` for what needs more, or does not fit.
+fn escape_shortly(room: &mut [u8], raw: &[u8]) -> Option<usize> {
+    let (mut rest, mut end) = (raw, 0);
+    while let Some((lane, behind)) = rest.split_first_chunk::<LANE>() {
+        room.get_mut(end..end + LANE)?.copy_from_slice(lane);
+        let bytes = u8x16::new(*lane);
+        let below = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+        let marks = below | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+        let clean = marks.to_bitmask().trailing_zeros() as usize;
+        let Some(marked) = lane.get(clean) else {
+            (rest, end) = (behind, end + LANE);
+            continue;
+        };
+        end = escape_one(room, end + clean, *marked)?;
+        rest = rest.get(clean + 1..)?;
+    }
+    rest.iter().try_fold(end, |end, byte| escape_one(room, end, *byte))
+}
+
+/// Writes one byte at `at`; tells where the next one goes.
+fn escape_one(room: &mut [u8], at: usize, byte: u8) -> Option<usize> {
+    let place = room.get_mut(at..at + 2)?;
+    match LETTERS[usize::from(byte)] {
+        b'u' => None,
+        0 => {
+            place[0] = byte;
+            Some(at + 1)
+        }
+        letter => {
+            place.copy_from_slice(&[b'\\', letter]);
+            Some(at + 2)
+        }
+    }
+}
+
+fn escape_byte(out: &mut Vec<u8>, byte: u8) {
+    match LETTERS[usize::from(byte)] {
+        0 => out.push(byte),
+        b'u' => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+        }
+        letter => out.extend_from_slice(&[b'\\', letter]),
+    }
 }
 
 /// `text` as a JSON string with its quotes.
 pub fn quote(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 2);
+    let mut out = Vec::with_capacity(2 * text.len() + LANE + 2);
     quote_into(&mut out, text);
     out
 }
@@ -179,6 +230,25 @@ fn hex4(digits: &str) -> Option<u32> {
         .then(|| u32::from_str_radix(digits, 16).ok())
         .flatten()
 }
+
+/// Bytes that are looked at at once.
+const LANE: usize = 16;
+
+/// What follows the backslash of an escaped byte; 0: it needs none, `u`: its code does.
+static LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        letters[control] = b'u';
+        control += 1;
+    }
+    letters[b'\n' as usize] = b'n';
+    letters[b'\r' as usize] = b'r';
+    letters[b'\t' as usize] = b't';
+    letters[b'"' as usize] = b'"';
+    letters[b'\\' as usize] = b'\\';
+    letters
+};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -272,6 +342,11 @@ mod tests {
         for text in ["", "plain", every.as_str(), "\u{1f600}\"\\\u{7f}"] {
             assert_eq!(serde_json::from_slice::<String>(&quote(text)).unwrap(), text);
             assert_eq!(string(&quote(text)).unwrap(), text);
+            // At every place of a lane.
+            for front in 0..LANE {
+                let text = format!("{}{text}", "x".repeat(front));
+                assert_eq!(serde_json::from_slice::<String>(&quote(&text)).unwrap(), text);
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ pub struct Record {
     pub cut_by: &'static str,
     /// Tokens, disjoint.
     pub usage: Usage,
-    /// Whether the usage is final, partial (the answer was cut) or was never told: `final`, `partial`, `none`.
+    /// Whether the usage is final, partial (the answer was cut) or was never told: `final`, `partial`, `none`; `estimated`: counted here.
     pub usage_src: &'static str,
     /// The client's body.
     pub bytes_in: u64,

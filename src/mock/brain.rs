@@ -100,7 +100,7 @@ fn say(asked: &Asked) -> Said {
         return Said::text(talk.summary());
     }
     if let Some(schema) = schema(body) {
-        return Said::text(task::sample(schema, &talk.title()).to_string());
+        return Said::text(task::sample(&schema, &talk.title()).to_string());
     }
     let tools = Tools::new(body, talk.folder);
     if let Some(said) = forced(body, &tools, &talk) {
@@ -130,12 +130,31 @@ fn say(asked: &Asked) -> Said {
     }
 }
 
-/// The schema that the answer has to fit, if one is asked for.
-fn schema(body: &Value) -> Option<&Value> {
-    let format = [&body["output_config"]["format"], &body["output_format"]]
-        .into_iter()
-        .find(|f| f["type"] == "json_schema")?;
-    Some(&format["schema"])
+/// The schema that the answer has to fit, if one is asked for: in words, as providers without a field for it are asked,
+/// or by the field.
+fn schema(body: &Value) -> Option<Value> {
+    let system = body["system"].as_str().into_iter().chain(texts(&body["system"]));
+    let messages = body["messages"].as_array().into_iter().flatten();
+    let last = messages.flat_map(|m| m["content"].as_str().into_iter().chain(texts(&m["content"]))).last();
+    system.chain(last).find_map(worded).or_else(|| {
+        let formats = [&body["output_config"]["format"], &body["output_format"]];
+        let format = formats.into_iter().find(|f| f["type"] == "json_schema")?;
+        Some(format["schema"].clone())
+    })
+}
+
+/// The object that the words `JSON Schema` lead to, at the end of their sentence.
+fn worded(text: &str) -> Option<Value> {
+    let mut places = text.match_indices(SCHEMA).map(|(at, words)| &text[at + words.len()..]);
+    places.find_map(|rest| {
+        let (between, object) = rest.split_at(rest.find('{')?);
+        let between = between.trim_end();
+        let leads = between.len() <= MAX_LEAD && (between.is_empty() || between.ends_with(['.', ':', '`']));
+        if !leads {
+            return None;
+        }
+        serde_json::Deserializer::from_str(object).into_iter().next()?.ok()
+    })
 }
 
 /// The answer where `tool_choice` leaves none but a call. A forced tool that was called for this ask is done.
@@ -475,12 +494,15 @@ const REMINDER_END: &str = "</system-reminder>";
 const TOLD: &str = "- asked: ";
 const BROKEN_OFF: &str = "Your response above was cut off mid-stream";
 const STRUCTURED: &str = "StructuredOutput";
+const SCHEMA: &str = "JSON Schema";
 /// How clients name the working directory.
 const FOLDER: &[&str] =
     &["Primary working directory: ", "Working directory: ", "working directory is ", "cwd: "];
 /// Anthropic's own words for trying these out.
 const MAGIC_REFUSAL: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL";
 const MAGIC_REDACTED: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
+/// Bytes between the words and the schema that they are about.
+const MAX_LEAD: usize = 60;
 /// Characters of the user's text that are said back.
 const MAX_ECHO: usize = 200;
 /// Characters of a result that are quoted.
@@ -588,6 +610,23 @@ mod tests {
                 assert_eq!(made, calls, "{task}");
                 assert!(text.contains("the result"), "{task}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_schema_may_be_asked_for_in_words() {
+        let schema = r#"{"type":"object","properties":{"n":{"type":"integer"}}}"#;
+        for (words, expected) in [
+            (format!("Answer with JSON that fits this JSON Schema.\n{schema}"), true),
+            (format!("Keep to this JSON Schema: {schema} and nothing else."), true),
+            (format!("Keep to this JSON Schema, and to nothing else: {schema}"), true),
+            (format!("A JSON Schema is something like {schema}"), false),
+            ("JSON Schema: {not one".to_owned(), false),
+        ] {
+            let mut asked = body(json!([user("hi")]));
+            asked["system"] = json!(words);
+            let (_, text) = told(&turn(&asked));
+            assert_eq!(text == r#"{"n":1}"#, expected, "{words}: {text}");
         }
     }
 

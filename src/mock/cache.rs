@@ -2,7 +2,8 @@
 //!
 //! As at the real one a beginning is tools, then system, then messages; it is kept where a block bears `cache_control`,
 //! for one key and model, and found again at any block up to [`LOOK_BACK`] before a mark. So a session that moves to
-//! another mock reads nothing there, which is what tests of affinity look at. Reads no clock: an entry lives until
+//! another mock reads nothing there, which is what tests of affinity look at. Providers that cache by themselves go by
+//! the very bytes of each tool and message ([`Cache::bill_automatic`]). Reads no clock: an entry lives until
 //! [`MAX_ENTRIES`] younger ones came.
 
 use std::collections::{HashSet, VecDeque};
@@ -16,6 +17,14 @@ use super::reply::{self, Usage};
 pub struct Cache {
     known: HashSet<u64>,
     order: VecDeque<u64>,
+}
+
+/// A tool or a message as it was written, for [`Cache::bill_automatic`].
+pub struct Piece<'a> {
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its tokens.
+    pub tokens: u64,
 }
 
 /// The end of a block within a request.
@@ -44,6 +53,26 @@ impl Cache {
         }
         usage.cache_read = read;
         usage.input = total - written;
+    }
+
+    /// The same where the cache is automatic: any beginning may be read that a request of the same `key` began with, and
+    /// nothing is told of writing.
+    pub fn bill_automatic(&mut self, pieces: &[Piece<'_>], key: &[&str], usage: &mut Usage) {
+        let mut hash = reply::hash(&[key.join("\0").as_bytes()]);
+        let (mut tokens, mut read) = (0, 0);
+        for piece in pieces {
+            hash = reply::hash(&[&hash.to_be_bytes(), &reply::hash(&[piece.bytes]).to_be_bytes()]);
+            tokens += piece.tokens;
+            if tokens < MIN_TOKENS {
+                continue;
+            }
+            if self.known.contains(&hash) {
+                read = tokens;
+            }
+            self.keep(hash);
+        }
+        usage.cache_read = read.min(usage.input) / STEP * STEP;
+        usage.input -= usage.cache_read;
     }
 
     /// The longest beginning that is known, near enough before a mark.
@@ -150,6 +179,8 @@ const LOOK_BACK: usize = 20;
 const MAX_ENTRIES: usize = 16_384;
 /// A shorter beginning is not cached.
 const MIN_TOKENS: u64 = 1024;
+/// An automatic cache counts in steps.
+const STEP: u64 = 128;
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +252,23 @@ mod tests {
         asked["system"][1]["cache_control"]["ttl"] = json!("1h");
         let (_, five_minutes, hour) = bill(&mut Cache::default(), &asked, "k");
         assert!(hour > 2000 && (1..20).contains(&five_minutes), "{hour} {five_minutes}");
+    }
+
+    #[test]
+    fn an_automatic_cache_reads_a_beginning_of_the_same_bytes() {
+        let piece = |bytes: &'static str| Piece { bytes: bytes.as_bytes(), tokens: 1_500 };
+        let mut cache = Cache::default();
+        let mut read = |pieces: &[&'static str], key: &str| {
+            let pieces: Vec<Piece<'_>> = pieces.iter().map(|bytes| piece(bytes)).collect();
+            let mut usage = Usage { input: 1_500 * pieces.len() as u64, ..Usage::default() };
+            cache.bill_automatic(&pieces, &["openai", key], &mut usage);
+            usage.cache_read
+        };
+        assert_eq!(read(&["tools", "one"], "k"), 0);
+        assert_eq!(read(&["tools", "one", "two"], "k"), 2_944);
+        assert_eq!(read(&["tools", "one", "two"], "other"), 0);
+        assert_eq!(read(&["tools", "one ", "two"], "k"), 1_408);
+        assert_eq!(read(&["tools ", "one", "two"], "k"), 0);
     }
 
     #[test]

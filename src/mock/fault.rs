@@ -11,10 +11,12 @@
 //!
 //! | field | does |
 //! |---|---|
-//! | `status: 529` | this status with Anthropic's error body; `type` and `message` are its own by default |
+//! | `status: 529` | this status with the provider's error body; `type` and `message` are its own by default |
 //! | `body: "…"` or any JSON | with `status` (200 by default): this body |
 //! | `overloaded` | a 200 whose stream, or whole body, is an `overloaded_error` |
-//! | `error: N` | after N events an `event: error` (`type`, `message`), then the end; without streaming a 200 with that body |
+//! | `error: N` | after N events an error event of the provider (`type`, `message`), then the end; without streaming a 200 with that body |
+//! | `inside` | a 200 whose body is an error, whether or not a stream was asked for, as `OpenRouter` does |
+//! | `finish_cut` | the stream ends behind the event with the finish or stop reason, before usage and `[DONE]`; a whole answer stays |
 //! | `cut: N` | after N events the connection is reset; a whole answer is one event, and is cut in its middle |
 //! | `cut_bytes: N` | the same after N bytes of the body; 0 before the head |
 //! | `end: N` | after N events the stream ends as if it were whole |
@@ -26,11 +28,12 @@
 //! | `slow: MS` | that long between events; a whole answer comes in eight pieces |
 //! | `gzip` | the body is compressed, whatever the request accepts |
 //! | `content_type: "…"`, `retry_after: S`, `headers: {…}` | headers that replace those of the answer |
+//! | `pattern: "…"` | how the calls of a Chat stream come: `fragments`, `finish`, `repeated`, `no_index`, `together`, `nulls`, `blank`, `whole` |
 //! | `model`, `path`, `key` | patterns (`*`): only requests that match all of them |
 //! | `skip: N`, `first: N` | lets the first N matching requests go; then holds for N requests only |
 //!
 //! The counts of a header belong to its exact text. Of several rules the first that is due holds. Sleeps nowhere and
-//! sends nothing: it rewrites the steps of an [`Answer`].
+//! sends nothing: it rewrites the steps of an [`Answer`]. Comments of a stream count as events.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -38,8 +41,9 @@ use std::time::Duration;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Map, Value, json};
 
-use super::reply::event;
-use super::{Answer, Framing, Request, Step};
+use super::chat::flavour::Calls;
+use super::voice::Voice;
+use super::{Answer, Framing, Request, Step, chat};
 use crate::config::pattern::Pattern;
 
 /// The fields for people who ask the command line (the module's header has them with more words).
@@ -52,6 +56,12 @@ What the model does:
   calls of the tools that the request offers; several at once on lines of their own or joined by ` and `. Also
   `TASK: call NAME {json}`, `TASK: count to N`, `TASK: recall`. Anything else gets a short greeting.
 
+As whom it answers, by the path:
+  Anthropic Messages at /v1/messages; Chat Completions as OpenAI at /v1, and at
+    /openrouter/api/v1  /groq/openai/v1  /mistral/v1  /deepseek  /xai/v1  /together/v1  /fireworks/inference/v1
+    /cerebras/v1  /perplexity  /zai/api/paas/v4  /moonshot/v1  /gemini/v1beta/openai  /ollama/v1  /vllm/v1  /llamacpp/v1
+  export OPENAI_BASE_URL=http://127.0.0.1:9000/openai/v1 OPENAI_API_KEY=any
+
 Faults:
   with one request     x-mock-fault: status=529; first=2        or as JSON
   for those to come    curl -d '{\"cut\": 5, \"first\": 1}' http://127.0.0.1:9000/mock/faults      (GET shows, DELETE clears)
@@ -60,10 +70,14 @@ Faults:
   overloaded                    an overloaded_error inside a 200
   error=N  cut=N  end=N  hang=N  broken=N    after N events: an error event, a reset, an end that looks clean, silence,
                                 an event that is no JSON
+  inside                        a 200 whose body is an error
+  finish_cut                    the end behind the finish, before usage and [DONE]
   cut_bytes=N                   a reset after N bytes; 0 before the head
   empty  garbage                a 200 without a body; bytes that are no HTTP
   delay=MS  slow=MS  gzip       before the first byte; between events; compressed
   content_type=T  headers={..}  other headers
+  pattern=P                     how the calls of a Chat stream come: fragments, finish, repeated, no_index, together, nulls,
+                                blank, whole (also by the header x-mock-pattern)
   model=P  path=P  key=P        only for requests that match (* for anything)
   skip=N  first=N               lets N matching requests go; then holds for N only
 
@@ -82,6 +96,7 @@ pub struct Fault {
     delay: Duration,
     slow: Duration,
     gzip: bool,
+    pattern: Option<Calls>,
     headers: Vec<(String, String)>,
 }
 
@@ -108,9 +123,14 @@ enum What {
     },
     Error {
         after: usize,
-        kind: String,
-        message: String,
+        kind: Option<String>,
+        message: Option<String>,
     },
+    Inside {
+        kind: Option<String>,
+        message: Option<String>,
+    },
+    FinishCut,
     Cut {
         after: usize,
     },
@@ -134,6 +154,11 @@ impl Fault {
     /// One fault from JSON or from the short form. The message of a mistake names the field.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         Self::read(object(text)?)
+    }
+
+    /// The pattern of calls that it asks for.
+    pub fn pattern(&self) -> Option<Calls> {
+        self.pattern
     }
 
     /// One fault, or a JSON list of them.
@@ -199,6 +224,7 @@ impl Fault {
             delay: fields.pause("delay")?,
             slow: fields.pause("slow")?,
             gzip: fields.flag("gzip")?,
+            pattern: fields.pattern()?,
             headers,
             text,
         })
@@ -246,11 +272,6 @@ impl What {
         let mut found = Vec::new();
         let kind = fields.text("type")?;
         let message = fields.text("message")?;
-        let named = |kind: Option<String>, message: Option<String>| {
-            let kind = kind.unwrap_or_else(|| "overloaded_error".to_owned());
-            let message = message.unwrap_or_else(|| default_message(&kind).to_owned());
-            (kind, message)
-        };
         let body = fields.0.get("body").cloned();
         if let Some(status) = fields.number("status")? {
             let status = u16::try_from(status).ok().filter(|s| (200..600).contains(s));
@@ -260,12 +281,16 @@ impl What {
             found.push(Self::Status { status: 200, kind: None, message: None, body });
         }
         if fields.flag("overloaded")? {
-            let (kind, message) = named(None, message.clone());
-            found.push(Self::Error { after: 0, kind, message });
+            found.push(Self::Error { after: 0, kind: None, message: message.clone() });
+        }
+        if fields.flag("inside")? {
+            found.push(Self::Inside { kind: kind.clone(), message: message.clone() });
         }
         if let Some(after) = fields.count("error")? {
-            let (kind, message) = named(kind, message);
             found.push(Self::Error { after, kind, message });
+        }
+        if fields.flag("finish_cut")? {
+            found.push(Self::FinishCut);
         }
         let counted: [(&str, Make); 5] = [
             ("cut", |after| Self::Cut { after }),
@@ -291,15 +316,18 @@ impl What {
     }
 
     fn answer(&self, request: &Request<'_>, number: u64, good: impl FnOnce() -> Answer) -> Answer {
+        let voice = Voice::of(request);
         match self {
             Self::Nothing => good(),
             Self::Status { status, body: Some(body), .. } => written(*status, body, number),
             Self::Status { status, kind, message, body: None } => {
-                let kind = kind.as_deref().unwrap_or_else(|| kind_of(*status));
-                let message = message.as_deref().unwrap_or_else(|| default_message(kind));
-                Answer::error(*status, kind, message, number)
+                voice.error(*status, kind.as_deref(), message.as_deref(), number)
             }
-            Self::Error { after, kind, message } => failed(good(), *after, kind, message, number),
+            Self::Error { after, kind, message } => {
+                failed(voice, good(), *after, kind.as_deref(), message.as_deref(), number)
+            }
+            Self::Inside { kind, message } => voice.inside(kind.as_deref(), message.as_deref(), number),
+            Self::FinishCut => finish_cut(voice, good()),
             Self::Cut { after } => cut(good(), *after),
             Self::CutBytes { after } => cut_bytes(good(), *after),
             Self::End { after } => {
@@ -322,8 +350,7 @@ impl What {
                 if let Framing::Sized(_) = answer.framing {
                     return Answer::whole(answer.status, "application/json", BROKEN.to_vec());
                 }
-                let broken = [b"event: content_block_delta\ndata: ", BROKEN, b"\n\n"].concat();
-                answer.play.insert(place(&answer.play, *after), Step::Bytes(broken));
+                answer.play.insert(place(&answer.play, *after), Step::Bytes(voice.broken()));
                 answer
             }
             Self::Empty => {
@@ -388,6 +415,14 @@ impl Fields<'_> {
         }
     }
 
+    fn pattern(&self) -> Result<Option<Calls>, String> {
+        let named = self.text("pattern")?.map(|name| {
+            Calls::named(&name)
+                .ok_or_else(|| format!("pattern: `{name}` is none; there are {}", chat::names()))
+        });
+        named.transpose()
+    }
+
     fn headers(&self) -> Result<Vec<(String, String)>, String> {
         match self.0.get("headers") {
             None => Ok(Vec::new()),
@@ -437,16 +472,30 @@ fn written(status: u16, body: &Value, number: u64) -> Answer {
     answer.with("request-id", super::request_id(number))
 }
 
-fn failed(mut answer: Answer, after: usize, kind: &str, message: &str, number: u64) -> Answer {
-    let error = json!({"error": {"type": kind, "message": message}, "request_id": super::request_id(number)});
+fn failed(
+    voice: Voice,
+    mut answer: Answer,
+    after: usize,
+    kind: Option<&str>,
+    message: Option<&str>,
+    number: u64,
+) -> Answer {
     if let Framing::Sized(_) = answer.framing {
-        let mut body = json!({"type": "error"});
-        body["error"] = error["error"].clone();
-        body["request_id"] = error["request_id"].clone();
-        return Answer::json(200, &body).with("request-id", super::request_id(number));
+        return voice.inside(kind, message, number);
     }
     answer.play.truncate(place(&answer.play, after));
-    answer.play.push(Step::Bytes(event("error", error)));
+    answer.play.extend(voice.events(kind, message, number).into_iter().map(Step::Bytes));
+    answer
+}
+
+/// Ends a stream behind its finish. The finish itself stays, and so does a usage in the same event.
+fn finish_cut(voice: Voice, mut answer: Answer) -> Answer {
+    let is_finish = |step: &Step| matches!(step, Step::Bytes(bytes) if voice.finishes(bytes));
+    if answer.framing == Framing::Stream
+        && let Some(at) = answer.play.iter().position(is_finish)
+    {
+        answer.play.truncate(at + 1);
+    }
     answer
 }
 
@@ -532,37 +581,6 @@ fn slow(answer: &mut Answer, pause: Duration) {
     answer.play = play;
 }
 
-/// Anthropic's type for a status (`wire.md` section 12).
-fn kind_of(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        402 => "billing_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        408 | 504 => "timeout_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        529 => "overloaded_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
-    }
-}
-
-fn default_message(kind: &str) -> &'static str {
-    match kind {
-        "authentication_error" => "invalid x-api-key",
-        "billing_error" => "Your credit balance is too low to access the Anthropic API.",
-        "permission_error" => "Your API key does not have permission to use the specified resource.",
-        "not_found_error" => "Not found",
-        "timeout_error" => "Request timed out",
-        "request_too_large" => "Request exceeds the maximum size",
-        "rate_limit_error" => "This request would exceed your account's rate limit. Please try again later.",
-        "overloaded_error" => "Overloaded",
-        "api_error" => "Internal server error",
-        _ => "The mock was asked to fail",
-    }
-}
-
 const FIELDS: &[&str] = &[
     "status",
     "type",
@@ -570,6 +588,8 @@ const FIELDS: &[&str] = &[
     "body",
     "overloaded",
     "error",
+    "inside",
+    "finish_cut",
     "cut",
     "cut_bytes",
     "end",
@@ -580,6 +600,7 @@ const FIELDS: &[&str] = &[
     "delay",
     "slow",
     "gzip",
+    "pattern",
     "content_type",
     "retry_after",
     "headers",
@@ -594,12 +615,14 @@ const FIELDS: &[&str] = &[
 const HANG: Duration = Duration::from_hours(1);
 /// Pieces of a whole answer that comes slowly.
 const SLOW_PIECES: usize = 8;
-const BROKEN: &[u8] = br#"{"type":"content_block_delta","index":0,"delta":{"type":"text_del"#;
+/// The beginning of an event.
+pub(super) const BROKEN: &[u8] = br#"{"type":"content_block_delta","index":0,"delta":{"type":"text_del"#;
 const GARBAGE: &[u8] = b"\x16\x03\x01 this is not HTTP \0\r\n\r\n<<<>>>\r\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mock::reply::event;
 
     fn request(body: &[u8]) -> Request<'_> {
         Request { method: "POST", path: "/v1/messages", query: "", headers: &[("x-api-key", "k-1")], body }
@@ -643,6 +666,8 @@ mod tests {
             ("hang=3", "bbbpx", "bpx"),
             ("error=2", "bbb", "b"),
             ("overloaded", "b", "b"),
+            ("inside", "b", "b"),
+            ("finish_cut", "bbbbbb", "b"),
             ("broken=2", "bbbbbbb", "b"),
             ("empty", "b", "b"),
             ("garbage", "b", "b"),
@@ -747,6 +772,7 @@ mod tests {
             ("statsu=500", "statsu: no such field"),
             ("status=20", "status: it is a number from 200"),
             ("delay=soon", "delay: it is a whole number"),
+            ("pattern=odd", "pattern: `odd` is none; there are fragments"),
             ("gzip=1", "gzip: it is true or false"),
             ("cut=1; hang=2", "one fault does one thing"),
             ("{", "not valid JSON"),

@@ -1,6 +1,6 @@
-//! The bundled provider: Anthropic Messages without a model behind it.
+//! The bundled provider: Anthropic Messages, and Chat Completions in the way of many ([`chat`]), without a model behind it.
 //!
-//! It is as strict as the real one ([`strict`]), plays a model that really uses tools ([`brain`]), and breaks on demand
+//! It is as strict as the real ones ([`strict`]), plays a model that really uses tools ([`brain`]), and breaks on demand
 //! ([`fault`]). A request goes in, an [`Answer`] comes out: a status, headers and a list of [`Step`]s that somebody else
 //! plays over a socket.
 //!
@@ -20,6 +20,7 @@
 
 pub mod brain;
 mod cache;
+pub mod chat;
 pub mod fault;
 mod marks;
 pub mod models;
@@ -29,6 +30,7 @@ pub mod server;
 pub mod strict;
 mod task;
 mod turns;
+mod voice;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +39,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use cache::Cache;
+use chat::flavour::{self, Calls};
 use fault::{Fault, Rule};
 use models::Model;
 
@@ -234,9 +237,10 @@ impl Mock {
         }
         let fault = self.state().meet(request, self.options.keep);
         let answer = match fault {
-            Ok((number, None)) => self.good(request, number).numbered(number),
+            Ok((number, None)) => self.good(request, number, None).numbered(number),
             Ok((number, Some(fault))) => {
-                fault.apply(request, number, || self.good(request, number)).numbered(number)
+                let good = || self.good(request, number, fault.pattern());
+                fault.apply(request, number, good).numbered(number)
             }
             Err((number, message)) => {
                 Answer::error(400, "invalid_request_error", &message, number).numbered(number)
@@ -247,8 +251,14 @@ impl Mock {
     }
 
     /// The answer without any fault.
-    fn good(&self, request: &Request<'_>, number: u64) -> Answer {
-        let mut answer = self.endpoint(request, number);
+    fn good(&self, request: &Request<'_>, number: u64, pattern: Option<Calls>) -> Answer {
+        let mut answer = match chat::route(request) {
+            Some((flavour, what)) => {
+                let context = chat::Context { options: &self.options, number, pattern, cache: &self.cache };
+                chat::answer(request, flavour, what, &context)
+            }
+            None => self.endpoint(request, number),
+        };
         if !self.options.latency.is_zero() {
             answer.play.insert(0, Step::Pause(self.options.latency));
         }
@@ -475,6 +485,7 @@ impl Seen {
             "method": self.method,
             "path": self.path,
             "query": self.query,
+            "flavour": flavour::of_path(&self.path).map_or("anthropic", |(flavour, _)| flavour.name),
             "headers": self.headers.iter().map(|(n, v)| json!([n, v])).collect::<Vec<_>>(),
             "status": self.status,
             "ended": match self.ended {

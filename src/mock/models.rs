@@ -86,6 +86,11 @@ pub fn find(id: &str) -> Option<Model<'_>> {
     Some(Model { id, name: family.name, family })
 }
 
+/// The family that takes whatever most of them take.
+pub(super) fn mock() -> &'static Family {
+    &FAMILIES[FAMILIES.len() - 1]
+}
+
 fn without_date(id: &str) -> &str {
     match id.rsplit_once('-') {
         Some((line, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => line,
@@ -225,6 +230,11 @@ mod tests {
         for id in ["claude-does-not-exist", "claude-sonet-4-5", "gpt-4o", "claude-opus-5-5-2026", ""] {
             assert!(find(id).is_none(), "{id}");
         }
+    }
+
+    #[test]
+    fn the_last_family_is_the_mocks() {
+        assert_eq!(mock().id, "mock-");
     }
 
     #[test]

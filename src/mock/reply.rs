@@ -194,7 +194,7 @@ fn text_of<'a>(block: &'a Value, field: &str) -> &'a str {
 
 /// A text in pieces of about [`PIECE`] bytes, or larger ones so that there are no more than [`MAX_PIECES`]; never within
 /// a character.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let size = PIECE.max(text.len().div_ceil(MAX_PIECES));
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -36,7 +36,8 @@ impl Refusal {
     }
 }
 
-/// A request that the real API would take. Made by [`messages`] and [`count_tokens`] only.
+/// A request that the real API would take. Made by [`messages`], [`count_tokens`] and
+/// [`Asked::translated`] only.
 #[derive(Clone, Debug)]
 #[allow(clippy::manual_non_exhaustive)] // A proof: nobody outside can build one.
 pub struct Asked {
@@ -48,6 +49,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// A request that came in another format and was checked there, put into this one for the brain.
+    pub(super) fn translated(body: Value) -> Self {
+        Self { body, family: models::mock(), _checked: () }
+    }
+
     /// Whether events are wanted.
     pub fn stream(&self) -> bool {
         self.body["stream"] == true

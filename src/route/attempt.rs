@@ -182,8 +182,12 @@ impl Exhausted {
             Class::RateLimit => {
                 (Kind::RateLimit, format!("the provider `{provider}` is at its rate limit: try again later"))
             }
-            Class::Overflow => (Kind::BadRequest, "prompt is too long for every provider".to_owned()),
+            Class::Overflow => (Kind::TooLong, "prompt is too long for every provider".to_owned()),
             Class::Loop => (Kind::Loop, format!("the provider `{provider}` leads back to this gateway")),
+            Class::Unable => (
+                Kind::BadRequest,
+                format!("the provider `{provider}` cannot be asked for all that the request holds"),
+            ),
             Class::Client | Class::Field | Class::Signature => {
                 (Kind::BadRequest, format!("the provider `{provider}` refused the request"))
             }
@@ -204,7 +208,9 @@ fn told(attempts: &[Attempt<'_>]) -> Option<usize> {
             && !matches!(f.class, Class::Credential | Class::Money | Class::NotOffered | Class::Model)
     })
     .or_else(|| last(|f| f.class == Class::Model))
-    .or_else(|| last(|_| true))
+    // What no format can carry was found out here: it counts where no provider said anything.
+    .or_else(|| last(|f| f.class == Class::Unable).filter(|_| last(|f| f.was_told()).is_none()))
+    .or_else(|| last(|f| f.class != Class::Unable))
 }
 
 #[cfg(test)]
@@ -232,6 +238,13 @@ mod tests {
             (&["empty"], "a:unreadable", Some(0), 502, None),
             (&["508", "508"], "a:508, b:508", Some(1), 508, None),
             (&["overflow 9>5", "401"], "a:400, b:401", Some(0), 400, None),
+            // What no format can carry is told where no provider said anything.
+            (&["unable", "connect"], "a:unable, b:connect", Some(0), 400, None),
+            (&["unable", "unable"], "a:unable, b:unable", Some(1), 400, None),
+            (&["unable", "500"], "a:unable, b:500", Some(1), 502, None),
+            (&["429/9", "unable"], "a:429, b:unable", Some(0), 429, Some(9)),
+            (&["404", "unable"], "a:404, b:unable", Some(0), 404, None),
+            (&["401", "unable"], "a:401, b:unable", Some(0), 502, None),
             (&[], "", None, 502, None),
         ] {
             let attempts: Vec<Attempt<'_>> = answers

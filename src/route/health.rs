@@ -385,7 +385,8 @@ pub fn rested(class: Class) -> Option<Cause> {
         Class::Credential | Class::Money => Some(Cause::Refused),
         Class::Model => Some(Cause::Model),
         // A long answer says nothing about the next one; 408, 409 and the context are about this request; who does not
-        // count tokens may well answer messages; a loop is the configuration's fault.
+        // count tokens may well answer messages; a loop is the configuration's fault; what one
+        // format cannot carry is about this request.
         Class::Total
         | Class::NotOffered
         | Class::Conflict
@@ -393,6 +394,7 @@ pub fn rested(class: Class) -> Option<Cause> {
         | Class::Loop
         | Class::Field
         | Class::Signature
+        | Class::Unable
         | Class::Client => None,
     }
 }

@@ -73,8 +73,6 @@ pub struct LeftOut<'a> {
 pub enum Reason {
     /// `enabled: false`.
     Disabled,
-    /// A type that this version cannot speak yet.
-    NotServed,
     /// The request is pinned to another one.
     Pinned,
     /// The key may not use it.
@@ -85,6 +83,10 @@ pub enum Reason {
     NotOffered,
     /// None of its keys may be used for the model.
     NoKey,
+    /// Embeddings are asked for, and it has none.
+    NoEmbeddings,
+    /// The request holds images, and it takes none.
+    NoImages,
     /// The conversation does not fit the model's window, in tokens.
     Window(u64),
     /// The conversation did not fit a window of at least this many tokens, and this model's holds no more.
@@ -101,12 +103,13 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disabled => f.write_str("disabled"),
-            Self::NotServed => f.write_str("not served yet by this version"),
             Self::Pinned => f.write_str("the request is pinned to another provider"),
             Self::NotAllowed => f.write_str("the key may not use it"),
             Self::NoWeight => f.write_str("weight 0: asked only by a pin"),
             Self::NotOffered => f.write_str("its `models` do not offer the model"),
             Self::NoKey => f.write_str("none of its keys may be used for the model"),
+            Self::NoEmbeddings => f.write_str("it offers no embeddings"),
+            Self::NoImages => f.write_str("it takes no images"),
             Self::Window(tokens) => write!(f, "the conversation does not fit its window of {tokens} tokens"),
             Self::NoLarger(tokens) => {
                 write!(f, "its window of {tokens} tokens is no larger than the one that was too small")
@@ -136,7 +139,7 @@ pub(super) fn lineup<'a>(
     let mut left_out = Vec::new();
     for &at in &seats.order {
         let Some(provider) = account.providers.get(at) else { continue };
-        match sift(provider, at, caller, asked, want.large_context) {
+        match sift(provider, at, caller, asked, want) {
             Ok(slot) => slots.push(slot),
             Err(reason) => left_out.push(LeftOut { provider: &provider.id, reason }),
         }
@@ -147,6 +150,7 @@ pub(super) fn lineup<'a>(
     if asked.pin == Pin::Preferred {
         slots.sort_by_key(|s| s.tier);
     }
+    blind(account, want, &mut slots, &mut left_out);
     too_small(account, want, &mut slots, &mut left_out);
     Ok(Lineup { slots, left_out })
 }
@@ -156,7 +160,7 @@ fn sift<'a>(
     at: usize,
     caller: &Caller,
     asked: &Asked<'a>,
-    large: bool,
+    want: &Want<'a>,
 ) -> Result<Slot<'a>, Reason> {
     let pinned = match asked.pin {
         Pin::Provider(only) if only != at => return Err(Reason::Pinned),
@@ -173,8 +177,8 @@ fn sift<'a>(
     if !provider.enabled {
         return Err(Reason::Disabled);
     }
-    if !provider.served {
-        return Err(Reason::NotServed);
+    if want.embeddings && !(want.traits)(provider.kind).embeddings {
+        return Err(Reason::NoEmbeddings);
     }
     if tier == Tier::Usual && !pinned && provider.weight <= 0.0 {
         return Err(Reason::NoWeight);
@@ -182,7 +186,7 @@ fn sift<'a>(
     let model = if pinned { Some(asked.model) } else { sent(provider, asked.model) };
     let (model, marked) = bare(model.ok_or(Reason::NotOffered)?);
     let context_1m = marked || asked.context_1m;
-    let large = large || context_1m || has_large_context(provider);
+    let large = want.large_context || context_1m || has_large_context(provider);
     let credentials = &provider.credentials;
     if !credentials.is_empty() && !credentials.iter().any(|c| serves(&c.models, model)) {
         return Err(Reason::NoKey);
@@ -204,13 +208,32 @@ fn sent<'a>(provider: &'a Provider, asked: &'a str) -> Option<&'a str> {
     match &provider.models {
         Models::AsAsked => Some(asked),
         Models::One(model) => Some(model),
-        Models::Map(map) => map.iter().find(|(p, _)| p.matches(asked)).map(|(_, model)| model.as_str()),
+        Models::Map(map) => {
+            let (_, model) = map.iter().find(|(pattern, _)| pattern.matches(asked))?;
+            Some(if model == "*" { asked } else { model })
+        }
     }
 }
 
 /// Whether a key with these patterns may be used for a model.
 pub(super) fn serves(models: &[crate::config::pattern::Pattern], model: &str) -> bool {
     models.is_empty() || models.iter().any(|p| p.matches(model))
+}
+
+/// Leaves out those who take no images, unless that would leave nobody: they can do the rest.
+fn blind<'a>(
+    account: &'a Account,
+    want: &Want<'a>,
+    slots: &mut Vec<Slot<'a>>,
+    left_out: &mut Vec<LeftOut<'a>>,
+) {
+    let takes_none = |slot: &Slot<'_>| {
+        account.providers.get(slot.at).is_some_and(|provider| !(want.traits)(provider.kind).images)
+    };
+    // Last, since it takes a look through the whole body.
+    if slots.iter().any(takes_none) && (want.images)() {
+        sort_out(account, slots, left_out, |slot, _| takes_none(slot).then_some(Reason::NoImages));
+    }
 }
 
 /// Leaves out those whose window is known to be too small, unless that would leave nobody: the provider's own refusal
@@ -223,15 +246,27 @@ fn too_small<'a>(
 ) {
     let Some(needed) = want.context_needed else { return };
     let small = |slot: &Slot<'_>| slot.window(want.window).filter(|&window| window < needed);
-    if slots.iter().all(|s| small(s).is_some()) {
+    sort_out(account, slots, left_out, |slot, _| small(slot).map(Reason::Window));
+}
+
+/// Leaves out everyone against whom there is a reason, or nobody if there is one against all.
+fn sort_out<'a>(
+    account: &'a Account,
+    slots: &mut Vec<Slot<'a>>,
+    left_out: &mut Vec<LeftOut<'a>>,
+    against: impl Fn(&Slot<'a>, &'a Provider) -> Option<Reason>,
+) {
+    let reason = |slot: &Slot<'a>| {
+        let provider = account.providers.get(slot.at)?;
+        Some(LeftOut { provider: &provider.id, reason: against(slot, provider)? })
+    };
+    if slots.iter().all(|slot| reason(slot).is_some()) {
         return;
     }
     slots.retain(|slot| {
-        let window = small(slot);
-        if let (Some(window), Some(provider)) = (window, account.providers.get(slot.at)) {
-            left_out.push(LeftOut { provider: &provider.id, reason: Reason::Window(window) });
-        }
-        window.is_none()
+        let reason = reason(slot);
+        left_out.extend(reason);
+        reason.is_none()
     });
 }
 
@@ -251,9 +286,8 @@ fn nobody(account: &Account, caller: &Caller, asked: &Asked<'_>, left_out: &[Lef
     } else if has(Reason::NotOffered) || has(Reason::NoKey) {
         let text = format!("no provider of the account `{}` offers the model `{model}`", account.id);
         (Kind::NotFound, text)
-    } else if has(Reason::NotServed) {
-        let text =
-            format!("the model `{model}` would go to a provider that is not served yet by this version");
+    } else if has(Reason::NoEmbeddings) {
+        let text = format!("no provider of the account `{}` offers embeddings for `{model}`", account.id);
         (Kind::NotOffered, text)
     } else if matches!(asked.pin, Pin::Provider(_) | Pin::Kind(_)) {
         (Kind::NotFound, format!("`{}` names a provider that is disabled", asked.named))

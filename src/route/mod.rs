@@ -34,9 +34,12 @@ pub use select::Chooser;
 pub use table::Table;
 
 use crate::auth::Surface;
+use crate::config::snapshot::Kind;
+use crate::wire::traits::Traits;
 
 /// What a request wants, as far as routing asks. From its head and the peek of its body.
 #[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // Questions about one request, none of which answers another.
 pub struct Want<'a> {
     /// The model as the client names it, with or without `[1m]`.
     pub model: &'a str,
@@ -54,8 +57,15 @@ pub struct Want<'a> {
     /// Tokens that the model's window must hold at the least, if known.
     pub context_needed: Option<u64>,
     /// The context window of a model in tokens, with `[1m]` at the end of its name the large one; `None` where it is not
-    /// known. That is all that is asked of a provider: images and tools are taken by every one of the types served.
+    /// known.
     pub window: fn(&str) -> Option<u64>,
+    /// Embeddings are asked for: nobody without them is asked.
+    pub embeddings: bool,
+    /// The request holds images: those who take none are left out as long as another one may be asked.
+    /// Asked only where there is one of either kind.
+    pub images: &'a dyn Fn() -> bool,
+    /// What providers of a type take.
+    pub traits: fn(Kind) -> &'static Traits,
 }
 
 impl fmt::Debug for Want<'_> {

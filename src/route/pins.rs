@@ -74,7 +74,8 @@ fn pinned<'a>(account: &Account, slashes: bool, name: &'a str) -> Result<Option<
         Some((Pin::Provider(at), model))
     } else if let Some(p) = account.providers.iter().find(|p| p.kind.word() == word) {
         Some((Pin::Kind(p.kind), model))
-    } else if TYPES.contains(&word) && !slashes {
+    } else if !slashes && Kind::words().any(|known| known == word) {
+        // A type that the account does not have, and not a part of a model's name.
         return Err(no_such_type(account, word));
     } else {
         None
@@ -112,36 +113,3 @@ fn no_such_type(account: &Account, word: &str) -> Error {
         ),
     )
 }
-
-/// Every `type` of the configuration, those of later versions included: such a word before a slash is a pin that cannot
-/// be served, and not a model's name.
-const TYPES: [&str; 28] = [
-    "anthropic",
-    "anthropic_compatible",
-    "azure",
-    "bedrock",
-    "cerebras",
-    "cohere",
-    "deepseek",
-    "fireworks",
-    "gemini",
-    "github",
-    "groq",
-    "huggingface",
-    "llamacpp",
-    "lmstudio",
-    "mistral",
-    "mock",
-    "moonshot",
-    "nvidia",
-    "ollama",
-    "openai",
-    "openai_compatible",
-    "openrouter",
-    "perplexity",
-    "together",
-    "vertex",
-    "vllm",
-    "xai",
-    "zai",
-];

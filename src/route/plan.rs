@@ -134,6 +134,15 @@ pub fn plan<'a>(
 }
 
 impl<'a> Plan<'a> {
+    /// The provider and the model that were asked last, if all said that they count no tokens.
+    pub fn never_counted(&self) -> Option<(&'a Provider, &'a str)> {
+        let never = |attempt: &Attempt<'_>| {
+            attempt.failure().is_some_and(|failure| failure.class == Class::NotOffered)
+        };
+        let last = self.attempts.last()?;
+        self.attempts.iter().all(never).then_some((last.provider, last.model))
+    }
+
     /// Who is asked now.
     pub fn next(&mut self, now: Instant) -> Next<'a> {
         let ms = self.table.millis(now);
@@ -184,7 +193,7 @@ impl<'a> Plan<'a> {
             }
             (Some(Cause::Refused), _) => self.set_if_spent(slot, State::Hopeless),
             (_, Class::Overflow) => self.only_larger_than(slot, failure.length),
-            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop) => {
+            (Some(Cause::Model), _) | (_, Class::NotOffered | Class::Loop | Class::Unable) => {
                 self.set(slot, State::Hopeless);
             }
             (None, _) => self.set(slot, State::Failed),

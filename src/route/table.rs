@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::health::{KeyHealth, ProviderHealth, Registry, Standing};
 use super::select::{Member, hash, mix, whole};
-use crate::config::snapshot::{Account, Kind, Provider, Snapshot};
+use crate::config::snapshot::{Account, Provider, Snapshot};
 
 /// Everything that [`super::plan()`] needs of a snapshot. Must be used with the snapshot that it was built from.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Table {
                 seat.keys.is_empty() || seat.keys.iter().any(|key| key.health.resting(now).is_none());
             has_key && !matches!(seat.health.standing(now), Standing::Resting(_))
         };
-        providers.zip(seats).filter(|(p, seat)| p.enabled && p.served && awake(seat)).count()
+        providers.zip(seats).filter(|(p, seat)| p.enabled && awake(seat)).count()
     }
 
     /// The clock of rests and moves.
@@ -84,16 +84,8 @@ impl Seats {
             let (a, b) = (&account.providers[a], &account.providers[b]);
             a.standby.cmp(&b.standby).then(b.weight.total_cmp(&a.weight))
         });
-        let slashes = account.providers.iter().any(|p| p.enabled && has_slashes(p.kind));
+        let slashes = account.providers.iter().any(|p| p.enabled && p.kind.has_slashes());
         Self { list, order, slashes }
-    }
-}
-
-/// Whether the own model ids of a type may hold slashes (`meta-llama/…`).
-fn has_slashes(kind: Kind) -> bool {
-    match kind {
-        Kind::AnthropicCompatible => true,
-        Kind::Anthropic | Kind::Mock | Kind::OpenAi | Kind::Gemini => false,
     }
 }
 

@@ -19,9 +19,11 @@ use std::time::{Duration, Instant};
 use super::{Candidate, Chooser, Next, Plan, Registry, Table, Want, plan, session_hash};
 use crate::auth::{self, Caller, Carriers, Context, Keys, Surface};
 use crate::config::env::Given;
+use crate::config::snapshot::Kind;
 use crate::config::{self, Snapshot};
 use crate::error::{Class, Error, Failure, Length};
 use crate::govern::{self, Entry};
+use crate::wire::traits::{CHAT, MESSAGES, Traits};
 
 /// A gateway's routing with everything around it simulated.
 pub struct House {
@@ -44,11 +46,22 @@ pub struct Ask<'a> {
     pub key: Option<&'a str>,
     pub new_turn: bool,
     pub tokens: Option<u64>,
+    pub embeddings: bool,
+    pub images: bool,
 }
 
 /// A request for a model.
 pub fn ask(model: &str) -> Ask<'_> {
-    Ask { model, surface: Surface::Anthropic, session: None, key: None, new_turn: true, tokens: None }
+    Ask {
+        model,
+        surface: Surface::Anthropic,
+        session: None,
+        key: None,
+        new_turn: true,
+        tokens: None,
+        embeddings: false,
+        images: false,
+    }
 }
 
 impl<'a> From<&'a str> for Ask<'a> {
@@ -74,6 +87,14 @@ impl<'a> Ask<'a> {
 
     pub fn tokens(self, tokens: u64) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    pub fn embeddings(self) -> Self {
+        Self { embeddings: true, ..self }
+    }
+
+    pub fn images(self) -> Self {
+        Self { images: true, ..self }
     }
 
     pub fn surface(self, surface: Surface) -> Self {
@@ -272,6 +293,9 @@ impl House {
             large_context: false,
             context_needed: ask.tokens,
             window,
+            embeddings: ask.embeddings,
+            images: if ask.images { &|| true } else { &|| false },
+            traits,
         };
         plan(&self.table, &self.snapshot, entry, &want, &mut self.chooser.borrow_mut(), now)
     }
@@ -373,6 +397,7 @@ pub fn failure(answer: &str) -> Option<Failure> {
         "408" | "409" => (Class::Conflict, what.parse().unwrap_or(409)),
         "429" => (Class::RateLimit, 429),
         "508" => (Class::Loop, 508),
+        "unable" => (Class::Unable, 0),
         "empty" => (Class::Unreadable, 200),
         "503" | "529" => (Class::Overloaded, what.parse().unwrap_or(529)),
         "500" | "502" | "504" => (Class::Server, what.parse().unwrap_or(500)),
@@ -385,6 +410,15 @@ pub fn failure(answer: &str) -> Option<Failure> {
 fn lengths(told: &str) -> Length {
     let (needed, limit) = told.split_once('>').unwrap_or((told, ""));
     Length { needed: needed.parse().ok(), limit: limit.parse().ok() }
+}
+
+/// Anthropic offers no embeddings, and `DeepSeek` takes no images.
+pub fn traits(kind: Kind) -> &'static Traits {
+    match kind {
+        Kind::Anthropic => &MESSAGES,
+        Kind::DeepSeek => &Traits { images: false, ..CHAT },
+        _ => &CHAT,
+    }
 }
 
 /// `small` holds 1,000 tokens, `medium` 200,000, `large` 1,000,000; of others nothing is known. `[1m]` is 1,000,000 for all

@@ -18,7 +18,8 @@ mod choice {
              three 0 type=mock; \
              four 0 type=mock model=tiny; \
              five off type=anthropic; \
-             six type=openai model=gpt-4o standby",
+             six type=openai model=gpt-4o standby; \
+             seven 0 type=gemini models={gemini-*: \"*\", \"*\": big}",
             "aliases: { claude-big: one/claude-opus-4-6, plain: tiny, long: \"one/claude-x[1m]\", \
                         three/claude: two/claude-y }",
         );
@@ -40,7 +41,8 @@ mod choice {
             ("a pin by type", ask("anthropic_compatible/x"), "two as x"),
             ("a pin by type takes those without weight", ask("mock/y"), "three as y"),
             ("a pin to a disabled provider", ask("five/x"), "404"),
-            ("a pin to a type that is not served yet", ask("openai/gpt-4o"), "501"),
+            ("a pin to a type that speaks another dialect", ask("openai/gpt-5"), "six as gpt-5"),
+            ("a pin passes by a model that is as asked", ask("seven/gemini-2"), "seven as gemini-2"),
             ("a pin without a model", ask("one/"), "404"),
             ("[1m] is taken off", ask("one/claude-opus-4-6[1m]"), "one as claude-opus-4-6"),
             ("[1M] too", ask("one/claude-opus-4-6[1M]"), "one as claude-opus-4-6"),
@@ -117,29 +119,55 @@ mod choice {
     #[test]
     fn those_that_may_not_be_asked_are_told_with_the_reason() {
         let house = furnished(
-            "a 70; b 30 off; c 0; d type=openai; e models={gpt-*: x}; \
+            "a 70; b 30 off; c 0; d type=openai standby; e models={gpt-*: x}; \
              f api_keys=[{id: k, key: sk-k, models: [other]}]; g; h standby",
             "virtual_keys: [{ id: k, key: secret, allow: { providers: [a, b, c, d, e, f, h] } }]",
         );
         let ask = ask("claude-x").key("secret");
-        assert_eq!(house.order(ask), "a, h");
+        assert_eq!(house.order(ask), "a, d, h");
         assert_eq!(
             house.left_out(ask),
-            "b: disabled; d: not served yet by this version; e: its `models` do not offer the model; \
+            "b: disabled; e: its `models` do not offer the model; \
              f: none of its keys may be used for the model; g: the key may not use it; \
              c: weight 0: asked only by a pin"
         );
     }
 
     #[test]
+    fn embeddings_are_asked_of_those_who_offer_them() {
+        let house = house("a 70; b 30 type=openai; c standby type=gemini");
+        let embeddings = ask("text-embedding-3-small").surface(Surface::OpenAi).embeddings();
+        assert_eq!(house.order(embeddings), "b, c");
+        assert_eq!(house.left_out(embeddings), "a: it offers no embeddings");
+        let refused = house.plan(ask("a/claude-x").surface(Surface::OpenAi).embeddings()).unwrap_err();
+        assert_eq!(refused.kind.status(), 501, "{}", refused.message);
+        assert!(refused.message.contains("`a`: it offers no embeddings"), "{}", refused.message);
+    }
+
+    #[test]
+    fn images_go_to_those_who_take_them_if_there_is_one() {
+        let house = house("a 70 type=deepseek; b 30; c standby type=openai");
+        assert_eq!(house.order("claude-x"), "a, b, c");
+        assert_eq!(house.order(ask("claude-x").images()), "b, c");
+        assert_eq!(house.left_out(ask("claude-x").images()), "a: it takes no images");
+        // The rest of the conversation is better than nothing.
+        assert_eq!(house.order(ask("a/deepseek-chat").images()), "a");
+    }
+
+    #[test]
+    fn a_model_may_be_the_clients_own() {
+        let house = house("a type=openai models={gpt-*: \"*\", \"*\": gpt-5}");
+        assert_eq!(house.first("gpt-4o"), "a as gpt-4o");
+        assert_eq!(house.first("claude-x"), "a as gpt-5");
+    }
+
+    #[test]
     fn nobody_is_left() {
-        let narrow =
-            "a; b models={gpt-*: x}; c api_keys=[{id: k, key: sk, models: [other]}]; d off; e type=openai";
+        let narrow = "a; b models={gpt-*: x}; c api_keys=[{id: k, key: sk, models: [other]}]; d off; e";
         for (what, model, allowed, status) in [
             ("the one that offers it is not allowed", "claude-x", "b, c, d", 403),
             ("no key may be used for the pinned model", "c/x", "a, b, c, d, e", 404),
             ("it is disabled", "d/x", "a, b, c, d, e", 404),
-            ("it is not served yet", "e/x", "a, b, c, d, e", 501),
             ("the key may not use any", "claude-x", "d", 403),
             ("the pinned one is not allowed", "a/x", "b", 403),
             ("the pinned type is not allowed", "anthropic/x", "d", 403),
@@ -487,6 +515,16 @@ mod failover {
                 plan.left_out().iter().map(|l| format!("{}: {}", l.provider, l.reason)).collect();
             assert_eq!(told.join("; "), reasons, "{answer}");
         }
+    }
+
+    #[test]
+    fn a_format_that_cannot_carry_the_request_rests_nobody_and_the_next_one_is_asked() {
+        let mut one = house("a");
+        one.is("a", "unable").ask("x", "a:unable | asked").is("a", "ok").ask("x", "a:ok");
+        house("a keys=k:9,l:1").is("a", "unable").ask("x", "a#k:unable | asked");
+        let mut two = house("a; b standby");
+        two.is("a", "unable").ask("x", "a:unable, b:ok").ask("x", "a:unable, b:ok");
+        two.is("b", "unable").ask("x", "a:unable, b:unable | asked");
     }
 
     #[test]
@@ -921,7 +959,7 @@ mod laws {
     #[test]
     fn every_request_ends_within_its_bounds() {
         let mut house = furnished(
-            "a 60 keys=k,l:3; b 30; c 10 model=medium; d standby model=large; e 0; f type=openai",
+            "a 60 keys=k,l:3; b 30; c 10 model=medium; d standby model=large; e 0; f off",
             "retry: { attempts: 5, max_wait: 4s }",
         );
         let mut dice = Dice(0);
@@ -946,7 +984,7 @@ mod laws {
             loop {
                 match plan.next(now) {
                     Next::Try(candidate) => {
-                        assert!(candidate.provider.served, "{round}");
+                        assert!(candidate.provider.enabled, "{round}");
                         let again = asked.iter().any(|(who, _)| *who == name(&candidate));
                         assert!(!again || waited, "{round}: {} again after {asked:?}", name(&candidate));
                         let answer = ANSWERS[dice.below(ANSWERS.len())];
@@ -1012,6 +1050,9 @@ mod laws {
                             large_context: false,
                             context_needed: None,
                             window: |_| None,
+                            embeddings: false,
+                            images: &|| false,
+                            traits: crate::route::testing::traits,
                         };
                         let Ok(mut plan) =
                             crate::route::plan(table, snapshot, &entry, &want, &mut chooser, now)

@@ -74,13 +74,12 @@ impl Grammar {
     fn next(self, event: &Event<'_>) -> Option<State> {
         use State::{Between, Fresh, Inside, Over};
         Some(match (self.state, event) {
-            (Fresh, Event::Start { .. }) => Between,
-            (Between, Event::Usage(_)) => Between,
+            (Fresh, Event::Start { .. }) | (Between, Event::Usage(_)) | (Inside(_), Event::Close) => Between,
             (Between, Event::Open(open)) => Inside(kind(open)?),
             (Inside(kind), Event::Delta(delta)) => Inside(more(kind, delta)?),
-            (Inside(_), Event::Close) => Between,
-            (Between, Event::Stop { .. }) => Over,
-            (Fresh | Between | Inside(_), Event::Fault(_)) => Over,
+            // In front of a fault, which may come inside a block.
+            (Inside(kind), Event::Usage(_)) => Inside(kind),
+            (Between, Event::Stop { .. }) | (Fresh | Between | Inside(_), Event::Fault(_)) => Over,
             _ => return None,
         })
     }

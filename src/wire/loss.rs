@@ -15,17 +15,26 @@ impl Loss {
         self.0.is_empty()
     }
 
-    /// Notes one name. Bytes that cannot stand in a header's list (controls, commas, beyond ASCII) become `_`.
+    /// Notes one name, cut where it is long. Bytes that cannot stand in a header's list (controls, commas, beyond ASCII) become `_`.
     pub fn add(&mut self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();
         let fits = |c: char| c.is_ascii_graphic() && c != ',';
-        let name = if name.chars().all(fits) {
+        let name = if name.len() <= LONGEST && name.chars().all(fits) {
             name
         } else {
-            name.chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>().into()
+            name.chars().take(LONGEST).map(|c| if fits(c) { c } else { '_' }).collect::<String>().into()
         };
-        if !self.0.contains(&name) {
+        if self.0.len() < MOST && !self.0.contains(&name) {
             self.0.push(name);
+        }
+    }
+
+    /// Notes all that another one holds.
+    pub fn join(&mut self, other: &Self) {
+        for name in &other.0 {
+            if !self.0.contains(name) {
+                self.0.push(name.clone());
+            }
         }
     }
 
@@ -39,3 +48,9 @@ impl Loss {
         self.0.join(", ")
     }
 }
+
+/// Names come from the client too, and all of them go into one header of at most 8 KiB or so.
+const MOST: usize = 64;
+
+/// Of one name, in characters.
+const LONGEST: usize = 100;

@@ -26,6 +26,9 @@ pub struct Usage {
     pub web_searches: u64,
     /// Pages that the provider fetched.
     pub web_fetches: u64,
+    /// What the provider says it charged for all of it, in billionths of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_nano: Option<u64>,
 }
 
 /// Why an answer ended (wire.md section 11).

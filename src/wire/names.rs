@@ -13,19 +13,25 @@ use super::traits::IdRule;
 
 /// Names of tools that were changed on the way to the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<(Box<[u8]>, Box<[u8]>)>);
+pub struct Names(Vec<Renamed>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Renamed {
+    original: Box<[u8]>,
+    sent: Box<[u8]>,
+}
 
 impl Names {
     /// Remembers that `original` was sent as `sent`, both escaped.
     pub fn note(&mut self, original: &[u8], sent: &[u8]) {
-        if original != sent && !self.0.iter().any(|(_, known)| **known == *sent) {
-            self.0.push((original.into(), sent.into()));
+        if original != sent {
+            self.0.push(Renamed { original: original.into(), sent: sent.into() });
         }
     }
 
     /// What the client calls a tool that the upstream calls `sent`.
     pub fn original<'n>(&'n self, sent: &'n [u8]) -> &'n [u8] {
-        self.0.iter().find(|(_, known)| **known == *sent).map_or(sent, |(original, _)| original)
+        self.0.iter().find(|known| *known.sent == *sent).map_or(sent, |known| &known.original)
     }
 
     /// Whether nothing was changed.

@@ -3,7 +3,9 @@
 //! The tables are filled by each provider's entry (`upstream/provider`) and read by encoders and decoders. What a model
 //! takes, whoever serves it, is the dialect's `capability`. Nothing here reads or writes anything.
 
-use super::ir::Effort;
+use std::borrow::Cow;
+
+pub use super::ir::Effort;
 
 /// How a provider's form of its dialect differs. Columns that a dialect has no use for are ignored by it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,9 @@ pub struct Traits {
     pub name_length: usize,
     /// How thinking goes back to the provider.
     pub replay: Replay,
+    /// What the first call of each message must bear, where the calls of a model have state of their own that never reached
+    /// the client: the beginning of the model's name, and the member that stands for it.
+    pub call_mark: Option<(&'static str, &'static str)>,
     /// How much the model shall think.
     pub effort: EffortForm,
     /// The levels of effort that are taken, least first, where the model's own are not known; empty: any.
@@ -76,6 +81,16 @@ pub struct Traits {
     pub empty_content: bool,
     /// Embeddings are offered.
     pub embeddings: bool,
+}
+
+impl Traits {
+    /// The family whose opaque state a model's answers carry, as seals name it.
+    pub fn family_of(&self, model: &str) -> Cow<'static, str> {
+        let vendor = model.split_once('/').map(|(vendor, _)| vendor).filter(|_| self.family_by_vendor);
+        let Some(vendor) = vendor else { return Cow::Borrowed(self.family) };
+        let plain = vendor.chars().filter(char::is_ascii_alphanumeric);
+        Cow::Owned([self.family, "-"].into_iter().map(str::to_owned).chain(plain.map(String::from)).collect())
+    }
 }
 
 /// The field of the output limit.
@@ -216,6 +231,7 @@ pub const CHAT: Traits = Traits {
     ids: IdRule::AtMost(40),
     name_length: 64,
     replay: Replay::Never,
+    call_mark: None,
     effort: EffortForm::Word,
     efforts: &[],
     top_k: false,

@@ -4,11 +4,127 @@
 //! in the target's. Holds the choice between dialects, which each new one joins by a line in every match; formats are
 //! `wire/<dialect>`'s.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Loss;
+use super::ir::Conversation;
+use super::memo::Memo;
 use super::names::Names;
+use super::tokens::{self, Measure};
 use super::traits::Traits;
+use super::{Ask, Dialect, Loss, anthropic, chat};
+use crate::error::Error;
+use crate::json::Spliced;
+
+/// A request as it is sent to one provider.
+#[derive(Debug)]
+pub struct Prepared<'b> {
+    /// Its bytes.
+    pub body: Body<'b>,
+    /// `anthropic-beta`; `None`: no such header is sent.
+    pub betas: Option<Cow<'b, str>>,
+    /// What was lost on the way.
+    pub loss: Loss,
+    /// Names of tools that the answer has to be told by their old ones.
+    pub names: Arc<Names>,
+}
+
+/// The bytes of a request.
+#[derive(Debug)]
+pub enum Body<'b> {
+    /// The client's, with edits.
+    Verbatim(Spliced<'b>),
+    /// Written anew.
+    Written(Written),
+}
+
+impl Body<'_> {
+    /// The bytes in order.
+    pub fn pieces(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Verbatim(body) => body.pieces().collect(),
+            Self::Written(body) => body.pieces().collect(),
+        }
+    }
+}
+
+/// Why a request cannot be sent to a provider.
+#[derive(Debug)]
+pub enum Unfit {
+    /// Nobody could take it: it is wrong in its own dialect.
+    Request(Error),
+    /// This target cannot take it; another may.
+    Target(Error),
+}
+
+/// Brings a request into the form in which `dialect` wants it. `betas` are the client's, if it has such a header; `session` is the one
+/// that the request belongs to.
+pub fn prepare<'b>(
+    ask: &Ask<'b>,
+    dialect: Dialect,
+    betas: Option<&'b str>,
+    target: &Target<'_>,
+    session: Option<&str>,
+    memo: &mut Memo,
+) -> Result<Prepared<'b>, Unfit> {
+    match (ask, dialect) {
+        (Ask::Messages(ask), Dialect::Messages) => {
+            let shaped = anthropic::shape(ask, betas, &target.of_messages()).map_err(Unfit::Request)?;
+            let body = Body::Verbatim(shaped.body);
+            Ok(Prepared { body, betas: shaped.betas, loss: shaped.loss, names: Arc::default() })
+        }
+        (Ask::Chat(ask), Dialect::Chat) => {
+            let shaped = chat::shape::shape(ask, target).map_err(Unfit::Request)?;
+            let body = Body::Verbatim(shaped.body);
+            Ok(Prepared { body, betas: None, loss: shaped.loss, names: Arc::default() })
+        }
+        (Ask::Messages(_), Dialect::Chat) | (Ask::Chat(_), Dialect::Messages) => {
+            written(ask, dialect, target, session, memo)
+        }
+    }
+}
+
+/// What a request is made of, for an estimate of its tokens. An error is the client's.
+pub fn measure(ask: &Ask<'_>) -> Result<Measure, Error> {
+    Ok(tokens::measure(&read(ask)?))
+}
+
+fn read<'b>(ask: &Ask<'b>) -> Result<Conversation<'b>, Error> {
+    match ask {
+        Ask::Messages(ask) => anthropic::request::read::read(ask),
+        Ask::Chat(ask) => chat::request::read::read(ask),
+    }
+}
+
+/// Through the IR.
+fn written<'b>(
+    ask: &Ask<'b>,
+    dialect: Dialect,
+    target: &Target<'_>,
+    session: Option<&str>,
+    memo: &mut Memo,
+) -> Result<Prepared<'b>, Unfit> {
+    let mut conversation = read(ask).map_err(Unfit::Request)?;
+    conversation.session = session.map(Cow::Borrowed);
+    let tools = match conversation.tools {
+        Some(raw) => memo.toolbox(raw, ask.dialect(), dialect, target).map_err(Unfit::Request)?,
+        None => Arc::default(),
+    };
+    let mut written = match dialect {
+        Dialect::Messages => anthropic::request::write::write(&conversation, &tools, target),
+        Dialect::Chat => chat::request::write::write(&conversation, &tools, target),
+    }
+    .map_err(Unfit::Target)?;
+    let mut loss = conversation.loss;
+    loss.join(&tools.loss);
+    loss.join(&written.loss);
+    Ok(Prepared {
+        betas: written.betas.take().map(Cow::Owned),
+        body: Body::Written(written),
+        loss,
+        names: Arc::clone(&tools.names),
+    })
+}
 
 /// What a request is written for.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +141,18 @@ pub struct Target<'a> {
     pub cut_thinking: bool,
     /// Whether a window of a million tokens is wanted (`[1m]` behind the name or its alias).
     pub context_1m: bool,
+}
+
+impl Target<'_> {
+    fn of_messages(&self) -> anthropic::Target<'_> {
+        anthropic::Target {
+            model: self.model,
+            limit: self.limit,
+            repairs: self.repairs,
+            cut_thinking: self.cut_thinking,
+            context_1m: self.context_1m,
+        }
+    }
 }
 
 /// A request in the target's dialect: `front`, then `tools`, then `back` are its bytes.
@@ -56,7 +184,7 @@ pub struct Toolbox {
     /// The array; empty where no tool is offered.
     pub json: Box<[u8]>,
     /// Names that were changed.
-    pub names: Names,
+    pub names: Arc<Names>,
     /// The client's names of the tools that are offered, escaped.
     pub offered: Vec<Box<[u8]>>,
     /// The client's names of tools that only its own dialect's providers could run: left out.

@@ -236,7 +236,7 @@ fn a_known_path_is_a_501_and_its_wrong_method_a_405_with_the_right_ones() {
     for (method, path, status, allow) in [
         ("POST", "/openai/responses/input_tokens", 501, None),
         ("POST", "/model/x/invoke", 501, None),
-        ("GET", "/openai/models/gpt-4o", 501, None),
+        ("POST", "/openai/responses", 501, None),
         ("GET", "/inference-profiles", 501, None),
         ("POST", "/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict", 501, None),
         ("PUT", "/v1beta/models/x:generateContent", 405, Some("POST")),
@@ -323,7 +323,7 @@ fn unknown_paths_and_wrong_methods_are_told_in_the_surfaces_format() {
     let wrong = gw.post(raw("GET", "/anthropic/v1/messages"));
     wrong.is(405).error("invalid_request_error", "POST");
     assert_eq!(wrong.header("allow"), Some("POST"));
-    gw.post(raw("POST", "/openai/v1/chat/completions").body("{}")).is(501).has(r#""param":null"#);
+    gw.post(raw("POST", "/openai/v1/responses").body("{}")).is(501).has(r#""param":null"#);
     gw.post(raw("POST", "/v1beta/models/x:generateContent").body("{}")).is(501).has("UNIMPLEMENTED");
     assert_eq!(gw.post(raw("POST", "/v1/metrics").body("{}")).status, 501);
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod edge;
 mod failover;
 mod gate;
+mod hub;
 mod keys;
 mod named;
 mod process;

@@ -43,6 +43,32 @@ pub fn exchanges(folders: &[&str]) -> Vec<Exchange> {
     found
 }
 
+/// The folders of those who speak Chat Completions.
+pub const CHAT: &[&str] = &[
+    "azure-openai",
+    "bedrock-openai",
+    "cerebras",
+    "deepseek",
+    "gpustack",
+    "groq",
+    "huggingface-router",
+    "llamacpp",
+    "mistral",
+    "ollama",
+    "openai-chat",
+    "openrouter",
+    "perplexity",
+    "together",
+    "vllm",
+    "xai",
+    "zai",
+];
+
+/// A fixture that is no exchange, as text.
+pub fn text(path: &str) -> String {
+    String::from_utf8(read(&fixtures().join(path))).unwrap()
+}
+
 /// The Messages exchanges of all providers that speak the dialect.
 pub fn dialect() -> Vec<Exchange> {
     exchanges(&["anthropic", "bedrock-invoke", "vertex-anthropic"])
@@ -80,6 +106,54 @@ pub fn replies() -> Vec<(String, Vec<u8>)> {
     });
     // Counts of tokens and answers of the old completion API are no messages.
     whole.filter(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["type"] == "message").collect()
+}
+
+/// Streams of Chat Completions, with names.
+pub fn chat_streams() -> Vec<(String, Vec<u8>)> {
+    let recorded = exchanges(CHAT).into_iter().filter(|exchange| exchange.status == 200);
+    let recorded = recorded.filter_map(|exchange| match exchange.answer {
+        Answer::Stream(bytes) => Some((exchange.name, bytes)),
+        Answer::Whole(_) => None,
+    });
+    let synthetic = children(&fixtures().join("synthetic-errors")).into_iter().filter_map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let is_chat =
+            !name.starts_with("anthropic") && !name.contains("responses") && !name.contains("gemini");
+        (is_chat && path.extension().is_some_and(|kind| kind == "sse"))
+            .then(|| (format!("synthetic-errors/{name}"), read(&path)))
+    });
+    recorded.chain(synthetic).collect()
+}
+
+/// Whole answers of Chat Completions that are no refusals.
+pub fn chat_replies() -> Vec<(String, Vec<u8>)> {
+    let whole = exchanges(CHAT).into_iter().filter(|exchange| exchange.status == 200);
+    let whole = whole.filter_map(|exchange| match exchange.answer {
+        Answer::Whole(bytes) => Some((exchange.name, bytes)),
+        Answer::Stream(_) => None,
+    });
+    // A 200 may hold an error.
+    whole
+        .filter(|(_, body)| {
+            serde_json::from_slice::<Value>(body).is_ok_and(|body| body["choices"].is_array())
+        })
+        .collect()
+}
+
+/// Requests of Chat Completions, recorded and hand-written.
+pub fn chat_requests() -> Vec<(String, Vec<u8>)> {
+    let recorded = exchanges(CHAT).into_iter().map(|exchange| (exchange.name, exchange.request));
+    recorded.chain(bodies("agentgateway-requests/completions")).collect()
+}
+
+/// Requests of Messages, recorded and hand-written.
+pub fn messages_requests() -> Vec<(String, Vec<u8>)> {
+    requests().into_iter().chain(bodies("agentgateway-requests/messages")).collect()
+}
+
+fn bodies(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let all = children(&fixtures().join(folder)).into_iter();
+    all.map(|path| (path.display().to_string(), read(&path))).collect()
 }
 
 /// Refusals of every provider: name, status, body.

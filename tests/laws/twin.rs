@@ -199,5 +199,6 @@ fn disjoint(usage: &Value) -> Usage {
         reasoning: count(&usage["output_tokens_details"]["thinking_tokens"]),
         web_searches: count(&usage["server_tool_use"]["web_search_requests"]),
         web_fetches: count(&usage["server_tool_use"]["web_fetch_requests"]),
+        cost_nano: None,
     }
 }

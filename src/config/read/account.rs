@@ -26,12 +26,12 @@ impl Reader<'_> {
         shares(&mut providers);
         let clear = |p: &Record| p.kind.is_some() && p.sound(&["weight", "enabled", "standby"]);
         if record.sound(&["providers"]) && record.records("providers").all(clear) {
-            self.weights(record, &id, &providers);
+            self.weights(record, &providers);
         }
         Account { id, providers }
     }
 
-    fn weights(&mut self, record: &Record, id: &str, providers: &[Provider]) {
+    fn weights(&mut self, record: &Record, providers: &[Provider]) {
         let Some(item) = record.item("providers") else { return };
         if providers.is_empty() {
             self.sink.mistake(item.at, &item.path, "is empty; expected at least one provider");
@@ -39,21 +39,13 @@ impl Reader<'_> {
             let text =
                 "no provider has a share; expected one that is enabled, not standby, with a weight above 0";
             self.sink.mistake(item.at, &item.path, text);
-        } else if !providers.iter().any(|p| p.enabled && p.served) {
-            self.sink.warn(format!(
-                "account `{id}` has no provider that this version serves: its requests are refused"
-            ));
-        } else if !providers.iter().any(|p| p.share > 0.0) {
-            let text =
-                format!("account `{id}`: no served provider has a share; only standby ones and pins answer");
-            self.sink.warn(text);
         }
     }
 }
 
-/// Weights normalised over the enabled, served, not standby providers; 0 for all others.
+/// Weights normalised over the enabled, not standby providers; 0 for all others.
 pub fn shares(providers: &mut [Provider]) {
-    let counts = |p: &Provider| p.enabled && p.served && !p.standby;
+    let counts = |p: &Provider| p.enabled && !p.standby;
     let largest = providers.iter().filter(|p| counts(p)).map(|p| p.weight).fold(0.0, f64::max);
     // Divided by the largest first: the sum of huge weights is no infinity then.
     let part = |p: &Provider| if counts(p) && largest > 0.0 { p.weight / largest } else { 0.0 };

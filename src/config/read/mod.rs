@@ -17,11 +17,10 @@ use super::decode::{Item, Record};
 use super::env::Env;
 use super::mistake::{Pos, Sink, quoted};
 use super::near::nearest;
-use super::snapshot::{Account, Affinity, Alias, Log, Retry, Server, Snapshot, Timeouts, VirtualKey};
+use super::snapshot::{Account, Affinity, Alias, Kind, Log, Retry, Server, Snapshot, Timeouts, VirtualKey};
 use super::startup;
 
 pub use account::shares;
-pub use provider::served;
 
 /// What reading takes beside the file.
 pub struct Reader<'a> {
@@ -186,8 +185,8 @@ impl Reader<'_> {
         }
         let ids = all().map(|p| p.id.as_str());
         // Models of compatible servers may hold slashes of their own (`meta-llama/…`).
-        let slashes = all().any(|p| p.kind == super::snapshot::Kind::AnthropicCompatible);
-        let named = super::fields::type_of(provider).is_some() || nearest(provider, ids.clone()).is_some();
+        let slashes = all().any(|p| p.kind.has_slashes());
+        let named = Kind::words().any(|word| word == provider) || nearest(provider, ids.clone()).is_some();
         if named || !slashes {
             let raw = if target.raw.contains("${") { target.raw.clone() } else { quoted(provider) };
             self.dangling(target, &raw, provider, "provider", ids);
@@ -219,7 +218,7 @@ impl Reader<'_> {
             let Some(item) = record.and_then(|r| r.item("key").or_else(|| r.item("key_sha256"))) else {
                 continue;
             };
-            let variable = startup::variable(provider.kind);
+            let variable = provider.kind.of().variable;
             let text = format!(
                 "is also in `{variable}`, so the gateway would ask itself with it; unset that variable here, or name the `accounts`"
             );

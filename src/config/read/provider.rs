@@ -4,7 +4,6 @@
 
 use super::Reader;
 use crate::config::decode::{Item, Record, join};
-use crate::config::fields::Type;
 use crate::config::pattern::Pattern;
 use crate::config::secret::Secret;
 use crate::config::snapshot::{Base, Credential, Kind, Models, Provider, Proxy, Retry, Server, Timeouts};
@@ -19,19 +18,19 @@ impl Reader<'_> {
         server: &Server,
     ) -> Provider {
         let id = record.string("id").unwrap_or_default();
-        let kind = record.kind.map_or(Kind::Mock, kind_of);
+        let kind = record.kind.unwrap_or(Kind::Mock);
         let base = self.base(record, kind, server);
-        let provider = Provider {
+        self.interface(record);
+        Provider {
             stable: format!("{account}/{id}"),
             kind,
-            served: served(kind),
             enabled: record.flag("enabled").unwrap_or(true),
             weight: record.weight("weight").unwrap_or(1.0),
             share: 0.0,
             standby: record.flag("standby").unwrap_or(false),
             models: self.models(record),
             credentials: self.credentials(record, kind),
-            foreign_base: record.has("base_url") && is_foreign(&base, record.kind),
+            foreign_base: record.has("base_url") && base.is_elsewhere(&startup::home(kind)),
             headers: self.headers(record),
             proxy: self.proxy(record, &base),
             ca_file: record.path_of("ca_file"),
@@ -40,36 +39,27 @@ impl Reader<'_> {
             strict: record.flag("strict").unwrap_or(false),
             base,
             id,
-        };
-        self.told(record, &provider);
-        provider
+        }
     }
 
-    fn told(&mut self, record: &Record, provider: &Provider) {
-        if !provider.served && record.kind.is_some() && provider.enabled {
-            let (stable, word) = (&provider.stable, provider.kind.word());
-            self.sink.warn(format!(
-                "{stable}: type `{word}` is not served yet by this version: it gets no requests"
-            ));
-        }
+    /// Which of its interfaces a provider is asked by.
+    fn interface(&mut self, record: &Record) {
+        let Some(item) = record.item("api").filter(|item| item.text() != Some("chat")) else { return };
+        let text = "is not built yet in this version; leave it out (Chat Completions is asked)";
+        self.sink.mistake(item.at, &item.path, format!("{} {text}", item.raw));
     }
 
     fn base(&mut self, record: &Record, kind: Kind, server: &Server) -> Base {
         let Some(item) = record.item("base_url") else {
-            let Some(of) = record.kind else { return startup::NOWHERE };
-            if of.word == "anthropic_compatible" && !record.has("base_url") {
-                let text = "is missing; type `anthropic_compatible` has no address of its own";
-                self.sink.mistake(record.at, &join(&record.path, "base_url"), text);
-            }
-            return startup::home(kind);
+            return record.kind.map_or(startup::NOWHERE, |kind| self.home(record, kind, server));
         };
-        if kind == Kind::Mock && record.kind.is_some() {
+        if record.kind == Some(Kind::Mock) {
             let text =
                 "type `mock` is the one inside this process; for another, use type `anthropic_compatible`";
             self.sink.mistake(item.at, &item.path, text);
             return startup::NOWHERE;
         }
-        match url::base(item.text().unwrap_or_default(), record.kind.map_or("v1", |of| of.version)) {
+        match url::base(item.text().unwrap_or_default(), kind.of().version) {
             Ok(base) => {
                 if url::is_own(&base, server.listen, self.env) {
                     let text = format!(
@@ -85,6 +75,22 @@ impl Reader<'_> {
                 startup::NOWHERE
             }
         }
+    }
+
+    /// The type's own address, for a provider without a `base_url`, unless it has none or the gateway is there itself.
+    fn home(&mut self, record: &Record, kind: Kind, server: &Server) -> Base {
+        let home = startup::home(kind);
+        let text = if kind == Kind::Mock || record.has("base_url") {
+            return home;
+        } else if home == startup::NOWHERE {
+            format!("is missing; type `{}` has no address of its own", kind.word())
+        } else if url::is_own(&home, server.listen, self.env) {
+            format!("is missing; {} is the gateway's own address", url::show(&home))
+        } else {
+            return home;
+        };
+        self.sink.mistake(record.at, &join(&record.path, "base_url"), text);
+        home
     }
 
     fn models(&mut self, record: &Record) -> Models {
@@ -125,9 +131,9 @@ impl Reader<'_> {
         if record.has("api_keys") {
             return self.pool(record);
         }
-        let needed = record.kind.is_some() && !matches!(kind, Kind::Mock | Kind::AnthropicCompatible);
+        let variable = kind.of().variable;
+        let needed = record.kind.is_some() && !variable.is_empty();
         if needed && !record.has("api_key") && !record.has("auth") {
-            let variable = startup::variable(kind);
             let text = format!("is missing; expected `api_key: \"${{{variable}}}\"` or `api_keys`");
             self.sink.mistake(record.at, &join(&record.path, "api_key"), text);
         }
@@ -163,6 +169,10 @@ impl Reader<'_> {
             } else {
                 out.push((lower, Secret::new(secret)));
             }
+        }
+        for (field, name) in [("organization", "openai-organization"), ("project", "openai-project")] {
+            let value = record.text(field).filter(|_| out.iter().all(|(n, _)| n != name));
+            out.extend(value.map(|value| (name.to_owned(), Secret::new(value))));
         }
         out
     }
@@ -206,25 +216,6 @@ fn timeouts(record: Option<&Record>, or: Timeouts) -> Timeouts {
         idle: span("idle").unwrap_or(or.idle),
         total: span("total").unwrap_or(or.total),
     }
-}
-
-fn kind_of(of: &'static Type) -> Kind {
-    match of.word {
-        "anthropic" => Kind::Anthropic,
-        "anthropic_compatible" => Kind::AnthropicCompatible,
-        "openai" => Kind::OpenAi,
-        "gemini" => Kind::Gemini,
-        _ => Kind::Mock,
-    }
-}
-
-/// Whether this version can speak the dialect of a type.
-pub fn served(kind: Kind) -> bool {
-    matches!(kind, Kind::Anthropic | Kind::AnthropicCompatible | Kind::Mock)
-}
-
-fn is_foreign(base: &Base, of: Option<&'static Type>) -> bool {
-    of.and_then(|t| url::base(t.home, t.version).ok()).is_none_or(|home| home.host != base.host || !base.tls)
 }
 
 /// Headers that the gateway itself must set, and names that are none.

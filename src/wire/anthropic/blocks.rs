@@ -95,7 +95,7 @@ impl Blocks {
             let value = member.value.of(body);
             match (self.inside, member.key.of(body)) {
                 (Inside::Text, b"\"text\"") | (Inside::Thinking(_), b"\"thinking\"") => {
-                    more(value, Delta::Text, sink)
+                    more(value, Delta::Text, sink);
                 }
                 (Inside::ToolCall, b"\"partial_json\"") => more(value, Delta::Args, sink),
                 (Inside::Thinking(_), b"\"signature\"") => {
@@ -148,12 +148,11 @@ impl Blocks {
         self.inside = Inside::ToolCall;
         self.calls += 1;
         let minted;
-        let id = match begun.id {
-            Some(id) => id,
-            None => {
-                minted = format!("toolu_{}", self.calls);
-                minted.as_bytes()
-            }
+        let id = if let Some(id) = begun.id {
+            id
+        } else {
+            minted = format!("toolu_{}", self.calls);
+            minted.as_bytes()
         };
         sink(Event::Open(Open::ToolCall { id, name: begun.name.unwrap_or_default() }));
         let input = begun.input.filter(|input| json::members(input, Span::all(input)).next().is_some());
@@ -223,4 +222,95 @@ fn cite(citation: &[u8], sink: &mut Sink<'_>) {
 
 fn inside(value: &[u8]) -> Option<&[u8]> {
     value.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block that begins so and goes on so, as lines.
+    fn told(begins: &str, deltas: &[&str]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let mut sink = |event: Event<'_>| {
+            lines.push(match event {
+                Event::Open(Open::Opaque { raw, .. }) => format!("opaque {}", text(raw)),
+                Event::Open(Open::ToolCall { id, name }) => format!("call {} {}", text(id), text(name)),
+                Event::Open(open) => format!("{open:?}").to_lowercase(),
+                Event::Delta(Delta::Text(piece) | Delta::Args(piece)) => format!("+{}", text(piece)),
+                Event::Delta(Delta::Seal { family, payload }) => format!("seal {family} {}", text(payload)),
+                Event::Delta(Delta::Citation { raw, .. }) => format!("cite {}", text(raw)),
+                other => format!("{other:?}").to_lowercase(),
+            });
+        };
+        let mut blocks = Blocks::new("anthropic");
+        blocks.open(begins.as_bytes(), Span::all(begins.as_bytes()), &mut sink);
+        for delta in deltas {
+            blocks.delta(delta.as_bytes(), Span::all(delta.as_bytes()), &mut sink);
+        }
+        blocks.close(&mut sink);
+        assert!(!blocks.is_open());
+        lines
+    }
+
+    #[test]
+    fn a_block_in_pieces_is_the_block_that_comes_whole() {
+        for (begins, deltas, whole) in [
+            (
+                r#"{"type":"text","text":""}"#,
+                &[r#"{"text":"a\n"}"#, r#"{"text":""}"#][..],
+                r#"{"type":"text","text":"a\n"}"#,
+            ),
+            (
+                r#"{"type":"thinking","thinking":"","signature":""}"#,
+                &[r#"{"thinking":"hm"}"#, r#"{"signature":"c2"}"#, r#"{"signature":"ln"}"#],
+                r#"{"signature":"c2ln","thinking":"hm","type":"thinking"}"#,
+            ),
+            (
+                r#"{"type":"tool_use","id":"i","name":"n","input":{}}"#,
+                &[r#"{"partial_json":""}"#, r#"{"partial_json":"{\"a\":1.0}"}"#],
+                r#"{"type":"tool_use","id":"i","name":"n","input":{"a":1.0}}"#,
+            ),
+            (
+                r#"{"type":"server_tool_use","id":"s","name":"web_search","input":{}}"#,
+                &[r#"{"partial_json":"{\"query\":"}"#, r#"{"partial_json":"\"x\"}"}"#],
+                r#"{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"x"}}"#,
+            ),
+            (
+                r#"{"type":"compaction","content":null}"#,
+                &[r#"{"type":"compaction_delta","content":"so far"}"#],
+                r#"{"type":"compaction","content":"so far"}"#,
+            ),
+        ] {
+            assert_eq!(told(begins, deltas), told(whole, &[]), "{begins}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_strange_breaks_nothing() {
+        for (begins, deltas, expected) in [
+            (r#"{"type":"tool_use","name":"n","id":""}"#, &[][..], "call toolu_1 n|close"),
+            (r#"{"type":"tool_use","id":"i"}"#, &[], r#"opaque {"type":"tool_use","id":"i"}|close"#),
+            (r#"{"type":"brand_new"}"#, &[r#"{"text":"x"}"#], r#"opaque {"type":"brand_new"}|close"#),
+            (
+                r#"{"type":"server_tool_use","input":{}}"#,
+                &[r#"{"partial_json":"{\"a"}"#],
+                r#"opaque {"type":"server_tool_use","input":{}}|close"#,
+            ),
+            (
+                r#"{"type":"text","citations":[{"a":1},5],"text":"x"}"#,
+                &[r#"{"citation":{"b":2}}"#],
+                r#"text|+x|cite {"a":1}|cite {"b":2}|close"#,
+            ),
+            (r#"{"type":"thinking"}"#, &[r#"{"text":"no thinking"}"#], "thinking|close"),
+            (
+                r#"{"type":"redacted_thinking","data":"Emw"}"#,
+                &[],
+                "thinking|seal anthropic redacted:Emw|close",
+            ),
+            (r#"{"type":"text","text":null}"#, &["not JSON", r#"{"text":5}"#], "text|close"),
+        ] {
+            assert_eq!(told(begins, deltas).join("|"), expected, "{begins}");
+        }
+    }
 }

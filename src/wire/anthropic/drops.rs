@@ -4,10 +4,10 @@
 //! them out takes the other too, in both directions, before any edit is made. Makes no edits itself.
 
 use super::capability::{Capability, Management, Thinking};
-use super::repair::{Beta, Field, Repair};
+use super::repair::{Beta, Field};
 use crate::wire::Loss;
 
-/// A set of fields, and of betas by their families: the bits of [`Repair`].
+/// A set of fields, and of betas by their families: their bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Drops(u64);
 
@@ -92,12 +92,12 @@ impl Drops {
 
     /// Adds one field.
     pub(super) fn add(&mut self, field: Field) {
-        self.0 |= Repair::DropField(field).bit();
+        self.0 |= field.bit();
     }
 
     /// Whether a field goes.
     pub(super) fn has(self, field: Field) -> bool {
-        self.0 & Repair::DropField(field).bit() != 0
+        self.0 & field.bit() != 0
     }
 
     /// Whether a beta goes, alone or with all others.
@@ -201,7 +201,7 @@ mod tests {
                                per-turn-control-2026-07-01,effort-2025-11-24";
 
     fn header(repairs: &[Field], betas: &str, added: Option<&str>) -> (Option<String>, String) {
-        let bits = repairs.iter().fold(0, |bits, field| bits | Repair::DropField(*field).bit());
+        let bits = repairs.iter().fold(0, |bits, field| bits | field.bit());
         let mut drops = Drops::remembered(bits);
         drops.pair(betas);
         let mut loss = Loss::default();
@@ -215,14 +215,14 @@ mod tests {
         assert_eq!(sent.as_deref(), Some("a-2025-01-01"));
         // The body of this test has no such field.
         assert_eq!(loss, "");
-        let mut drops = Drops::remembered(Repair::DropField(Field::Beta(Beta::of("effort"))).bit());
+        let mut drops = Drops::remembered(Field::Beta(Beta::of("effort")).bit());
         drops.pair("effort-2025-11-24");
         assert!(drops.has(Field::Effort));
     }
 
     #[test]
     fn a_field_that_needs_no_beta_stays_where_none_was_sent() {
-        let mut drops = Drops::remembered(Repair::DropField(Field::Betas).bit());
+        let mut drops = Drops::remembered(Field::Betas.bit());
         drops.pair("claude-code-20250219,context-management-2025-06-27");
         assert!(drops.has(Field::ContextManagement));
         assert!(!drops.has(Field::Effort));

@@ -1,141 +1,94 @@
-//! Errors of the Anthropic dialect: what an upstream's mean, and how our own are written (wire.md 1.6, 12).
+//! Errors in the Anthropic dialect: what is one, which field of a request it refuses, and how our own are written
+//! (wire.md 1.6, 12).
 //!
-//! ```text
-//! status, body ──▶ Said (words, any shape) ──▶ Wording (what they mean) ──▶ Verdict: class, repair, what was told
-//! ```
-//!
-//! The status alone does not say whose fault it is: providers without money answer 400, a bad key is a 400 here and a
-//! 403 there, and an overload comes inside a 200. Routing decides by the [`Class`] that is found here. Does not decide
-//! what is tried next, and rests nothing.
-
-mod length;
-mod said;
-mod wording;
+//! Judges nothing: what an answer that is no success means for routing is [`crate::wire::fault`]'s, whatever dialect it
+//! came in.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use jiff::fmt::rfc2822;
-use memchr::memmem;
+use super::repair::{Beta, Field};
+use crate::error::{Class, Error, Failure, Kind, Length};
+use crate::json::{Span, member_of, text};
+use crate::wire::fault::Wording;
 
-use super::repair::Repair;
-use crate::error::{self, Class, Error, Failure, Length};
-use crate::json::text;
-use crate::wire::frame::Sse;
-use crate::wire::meter::Told;
-use said::Said;
-use wording::Wording;
-
-/// What an answer that is no success means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What routing decides by.
-    pub failure: Failure,
-    /// What may be taken out of the request so that the same model takes it; only with [`Class::Field`] and
-    /// [`Class::Signature`].
-    pub repair: Option<Repair>,
-    /// The provider's own words.
-    pub told: Told,
-    /// The body is an error of the dialect as it stands.
-    native: bool,
-    /// The answer may be about the endpoint: nothing in it names the model.
-    endpoint: bool,
+/// Whether a body is an error of the dialect as it stands.
+pub fn is_native(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let string =
+        |object, name| member_of(body, object, name).and_then(|found| text::string(found.value.of(body)));
+    let says = |object, name| string(object, name).is_some_and(|text| !text.is_empty());
+    let top = Span::all(body);
+    string(top, "type").is_some_and(|kind| kind == "error")
+        && member_of(body, top, "error")
+            .is_some_and(|error| says(error.value, "type") && says(error.value, "message"))
 }
 
-impl Verdict {
-    /// The same of a `count_tokens` request, which many servers of the format do not offer.
-    #[must_use]
-    pub fn of_counting(mut self) -> Self {
-        if self.endpoint {
-            self.failure.class = Class::NotOffered;
-        }
-        self
+/// What is not taken, if one thing is named that can be left out.
+pub fn field(wording: &Wording<'_>) -> Option<Field> {
+    if let Some(field) = wording.phrase(PHRASES) {
+        return Some(field);
+    }
+    if wording.says(&["anthropic-beta", "beta flag"]) {
+        return Some(beta(wording));
+    }
+    wording.refused(at_path)
+}
+
+/// The beta that is refused; all of them where none or several are named.
+fn beta(wording: &Wording<'_>) -> Field {
+    let mut named = wording.quoted().filter(|word| word.contains("-20")).map(Beta::of);
+    match named.next() {
+        Some(first) if named.all(|other| other == first) => Field::Beta(first),
+        _ => Field::Betas,
     }
 }
 
-/// Judges an answer whose status is not 2xx. `retry_after` is what its headers say ([`retry_after`]); where they are
-/// silent, the body is asked.
-pub fn verdict(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Verdict {
-    let said = Said::read(body);
-    // Proxies pack errors of another kind into a 400 or a 500.
-    let packed = if status == 400 || status >= 500 { stands_for(&said.kind) } else { None };
-    let wording = Wording::of(&said);
-    let (class, repair) = judge(packed.unwrap_or(status), &wording);
-    let endpoint = matches!(status, 404 | 405 | 501) && !wording.model();
-    let retry_after = retry_after.or_else(|| if class == Class::RateLimit { wait_told(body) } else { None });
-    let length = if class == Class::Overflow { wording.length() } else { Length::default() };
-    let failure = Failure { class, status, retry_after, length };
-    Verdict { failure, repair, native: said.native, endpoint, told: words(failure, &said) }
-}
-
-/// Judges an error that came inside a 200: the data of an event, or a body.
-pub fn verdict_inside(data: &[u8]) -> Verdict {
-    let told = told(data);
-    Verdict { failure: told.failure, repair: None, native: Said::read(data).native, endpoint: false, told }
-}
-
-/// Reads an error that came inside a 200: the data of an event, or a body.
-pub fn told(data: &[u8]) -> Told {
-    let said = Said::read(data);
-    let coded = said.code.parse().ok().filter(|code| (400..600).contains(code));
-    let status = stands_for(&said.kind).or(coded).unwrap_or(match said.kind.as_ref() {
-        "invalid_request_error" => 400,
-        _ => 500,
-    });
-    let wording = Wording::of(&said);
-    let (class, _) = judge(status, &wording);
-    let length = if class == Class::Overflow { wording.length() } else { Length::default() };
-    words(Failure { class, status, retry_after: None, length }, &said)
-}
-
-/// The status that a relayed failure goes out with: a redirect or the like is no error of HTTP.
-pub fn status_told(status: u16) -> u16 {
-    if (400..600).contains(&status) { status } else { 502 }
-}
-
-/// Whether the words of this answer may reach the client. Refusals of the gateway's own credential or account may
-/// not: they are none of the client's business, and a client would take them for its own. Nor what a server says of an
-/// endpoint that it does not have: the client asked this gateway for it.
-pub fn relayed(failure: &Failure) -> bool {
-    let Failure { class, status, .. } = *failure;
-    !matches!(class, Class::Credential | Class::Money | Class::NotOffered) && !matches!(status, 401..=403)
-}
-
-/// The body for a client of the dialect, if [`relayed`]: an error of the dialect byte for byte (clients match on its
-/// wording), any other as one with the same message. Goes out with [`status_told`].
-pub fn passed_on<'b>(verdict: &Verdict, body: &'b [u8], request_id: &str) -> Cow<'b, [u8]> {
-    if verdict.native {
-        return Cow::Borrowed(body);
+/// The field at a path: `top_k`, `tools.0.custom.strict`, `messages[3].role`, `#/thinking`.
+fn at_path(path: &str) -> Option<Field> {
+    let mut steps = path.split(['.', '[', ']', '/', '#']).filter(|step| !step.is_empty() && *step != "body");
+    let top = steps.next()?;
+    let below: Vec<&str> = steps.collect();
+    let has = |name: &str| below.contains(&name);
+    match top {
+        "tools" | "system" | "messages" if has("cache_control") => Some(mark(&below)),
+        // A schema's own names are the client's.
+        "tools" if has("input_schema") => None,
+        "tools" => TOOL_FIELDS.iter().find(|(name, _)| has(name)).map(|(_, field)| *field),
+        "messages" => match below.as_slice() {
+            [_, "role"] => Some(Field::SystemRole),
+            [_, "output_config", ..] => Some(Field::MessageConfig),
+            _ => None,
+        },
+        "thinking" if has("display") => Some(Field::ThinkingDisplay),
+        "thinking" if has("block_binding") => Some(Field::ThinkingBinding),
+        "output_config" if has("effort") => Some(Field::Effort),
+        "output_config" if has("format") => Some(Field::OutputFormat),
+        "output_config" if has("task_budget") => Some(Field::TaskBudget),
+        "cache_control" if below.is_empty() => Some(Field::AutoCache),
+        "cache_control" => Some(mark(&below)),
+        "anthropic_beta" | "betas" => Some(Field::Betas),
+        plain => Field::top(plain),
     }
-    Cow::Owned(object(kind_of(verdict.failure.status), &message_told(&verdict.told), request_id))
 }
 
-/// An error inside an answer of another dialect, as a body of this one. Words that are not for the client ([`relayed`]) are
-/// left out.
-pub fn body_told(told: &Told, request_id: &str) -> Vec<u8> {
-    let status = status_told(told.failure.status);
-    if relayed(&told.failure) {
-        return object(kind_of(status), &message_told(told), request_id);
-    }
-    object(SERVER, "the provider refused the request of the gateway", request_id)
-}
-
-fn message_told(told: &Told) -> Cow<'_, str> {
-    let Failure { class, status, length, .. } = told.failure;
-    match (&*told.message, class) {
-        (message, Class::Overflow) => Cow::Owned(too_long(message, length)),
-        ("", _) => Cow::Owned(format!("the provider answered {status} without a message")),
-        (message, _) => Cow::Borrowed(message),
+/// What is refused of a cache mark.
+fn mark(steps: &[&str]) -> Field {
+    match steps.last() {
+        Some(&"scope") => Field::CacheScope,
+        Some(&"ttl") => Field::CacheTtl,
+        _ => Field::CacheMarks,
     }
 }
 
 /// The `error.type` of a refusal of our own (INTERFACE section 6).
-pub fn kind(kind: error::Kind) -> &'static str {
-    use error::Kind;
+pub fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::BadRequest | Kind::Method(_) | Kind::Expectation | Kind::HeadTooLarge | Kind::Version => {
-            INVALID
-        }
+        Kind::BadRequest
+        | Kind::TooLong
+        | Kind::Method(_)
+        | Kind::Expectation
+        | Kind::HeadTooLarge
+        | Kind::Version => INVALID,
         Kind::Unauthorized | Kind::Expired => "authentication_error",
         Kind::Billing => "billing_error",
         Kind::Forbidden => "permission_error",
@@ -154,10 +107,13 @@ pub fn body(error: &Error, request_id: &str) -> Vec<u8> {
     object(kind(error.kind), &error.message, request_id)
 }
 
-/// The event that ends a stream which cannot go on.
-pub fn event(error: &Error, request_id: &str) -> Vec<u8> {
-    // The JSON has no line end in it: strings are escaped.
-    [b"event: error\ndata: ", body(error, request_id).as_slice(), b"\n\n"].concat()
+/// The body that tells in this dialect what an upstream said in another; `status` is what the client is told.
+pub fn rewritten(status: u16, failure: &Failure, message: &str, request_id: &str) -> Vec<u8> {
+    let message = match failure.class {
+        Class::Overflow => Cow::Owned(too_long(message, failure.length)),
+        _ => Cow::Borrowed(message),
+    };
+    object(kind_of(status), &message, request_id)
 }
 
 /// An error body as the event that tells the same inside a stream.
@@ -172,89 +128,8 @@ pub fn event_of(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The data of the error event in a stream's beginning, which stands for an error body; empty if there is none.
-pub fn body_in(beginning: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    Sse::new().push(beginning, |event| {
-        if memmem::find(event.data, b"\"error\"").is_some() {
-            body = event.data.to_vec();
-        }
-    });
-    body
-}
-
 /// The event that keeps a silent stream alive.
 pub const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
-
-/// When an answer says to come back: `retry-after-ms`, else `retry-after` in seconds (also with a fraction) or as a
-/// date (RFC 9110 section 10.2.3); a date that is over is now. `get` gives the value of a header, `now_unix` is the
-/// time in seconds. Nonsense is `None`.
-pub fn retry_after<'h>(get: impl Fn(&str) -> Option<&'h str>, now_unix: i64) -> Option<Duration> {
-    let number = |name| get(name).and_then(|value| value.trim().parse::<f64>().ok());
-    if let Some(wait) = number("retry-after-ms").and_then(|ms| seconds(ms / 1000.0)) {
-        return Some(wait);
-    }
-    if let Some(wait) = number("retry-after").and_then(seconds) {
-        return Some(wait);
-    }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(get("retry-after")?.trim()).ok()?;
-    Some(Duration::from_secs(u64::try_from(date.as_second().saturating_sub(now_unix)).unwrap_or(0)))
-}
-
-/// `None` for what no duration can be: below zero, infinite, not a number.
-fn seconds(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number).ok()
-}
-
-/// What a status means, given the words beside it (INTERFACE section 4.4).
-fn judge(status: u16, wording: &Wording<'_>) -> (Class, Option<Repair>) {
-    let class = match status {
-        400 => return bad_request(wording),
-        401 | 403 | 429 if wording.money() => Class::Money,
-        // Refused is the model, not the key: the account was not let in to it.
-        403 if wording.model() => Class::Model,
-        401 | 403 => Class::Credential,
-        402 => Class::Money,
-        // A file or a batch that is not there was named by the client.
-        404 if wording.names_no_model() => Class::Client,
-        404 | 410 => Class::Model,
-        408 | 409 | 425 => Class::Conflict,
-        413 | 422 | 500 if wording.overflow() => Class::Overflow,
-        429 => Class::RateLimit,
-        503 | 529 => Class::Overloaded,
-        508 => Class::Loop,
-        424 | 500..=599 => Class::Server,
-        405..=499 => Class::Client,
-        // A redirect, or no status of HTTP: whoever answered there is no provider.
-        _ => Class::Unreadable,
-    };
-    (class, None)
-}
-
-/// A 400 can be anybody's fault.
-fn bad_request(wording: &Wording<'_>) -> (Class, Option<Repair>) {
-    if wording.money() {
-        (Class::Money, None)
-    } else if wording.credential() {
-        (Class::Credential, None)
-    } else if wording.overflow() {
-        (Class::Overflow, None)
-    } else if wording.signature() {
-        (Class::Signature, Some(Repair::CutThinking))
-    } else if let Some(field) = wording.field() {
-        (Class::Field, Some(Repair::DropField(field)))
-    } else if wording.model() {
-        (Class::Model, None)
-    } else {
-        (Class::Client, None)
-    }
-}
-
-/// The status that an error's kind stands for where it came without one of its own, or in the disguise of another.
-fn stands_for(kind: &str) -> Option<u16> {
-    let exception = kind.rsplit(['#', '.']).next().unwrap_or(kind);
-    STATUSES.iter().find(|(word, _)| word.eq_ignore_ascii_case(exception)).map(|(_, status)| *status)
-}
 
 /// The `error.type` for a status (wire.md section 12).
 fn kind_of(status: u16) -> &'static str {
@@ -270,10 +145,6 @@ fn kind_of(status: u16) -> &'static str {
         400..500 => INVALID,
         _ => SERVER,
     }
-}
-
-fn words(failure: Failure, said: &Said<'_>) -> Told {
-    Told { failure, kind: said.kind.as_ref().into(), message: said.message.as_ref().into() }
 }
 
 fn object(kind: &str, message: &str, request_id: &str) -> Vec<u8> {
@@ -299,368 +170,55 @@ fn too_long(message: &str, length: Length) -> String {
     }
 }
 
-/// The wait that a body names: Google's `"retryDelay": "34.4s"`, or `try again in 1m2.5s` in a message.
-fn wait_told(body: &[u8]) -> Option<Duration> {
-    WAITS.iter().find_map(|front| {
-        let at = memmem::find(body, front.as_bytes())? + front.len();
-        let rest = &body[at..body.len().min(at + LONGEST_WAIT)];
-        let rest = rest.trim_ascii_start().strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
-        duration(rest.strip_prefix(b"\"").unwrap_or(rest))
-    })
-}
-
-/// `1h2m3.5s`, `812ms`, `20 seconds`.
-fn duration(mut rest: &[u8]) -> Option<Duration> {
-    let mut total = None;
-    loop {
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-        let Some(number) =
-            std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse::<f64>().ok())
-        else {
-            return seconds(total?);
-        };
-        rest = rest[digits..].trim_ascii_start();
-        let letters = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-        let unit = match &rest[..letters] {
-            b"ms" | b"milliseconds" => 0.001,
-            [b's', ..] => 1.0,
-            [b'm', ..] => 60.0,
-            [b'h', ..] => 3600.0,
-            _ => return None,
-        };
-        total = Some(total.unwrap_or(0.0) + number * unit);
-        rest = &rest[letters..];
-    }
-}
-
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "api_error";
 
-const WAITS: [&str; 4] = ["\"retryDelay\"", "try again in ", "retry in ", "retry after "];
+/// Messages that name what they are about in words. All parts must be there; the first line that fits counts.
+const PHRASES: &[(&[&str], Field)] = &[
+    // Names effort too, as what to use instead.
+    (&["\"thinking.type", "not supported"], Field::Thinking),
+    (&["effort", "not support"], Field::Effort),
+    (&["effort parameter"], Field::Effort),
+    (&["`temperature` and `top_p` cannot both"], Field::TopP),
+    (&["fast mode", "not"], Field::Speed),
+    (&["adaptive thinking", "not support"], Field::Thinking),
+    (&["extended thinking", "not support"], Field::Thinking),
+    (&["does not support thinking"], Field::Thinking),
+    (&["thinking is not supported"], Field::Thinking),
+    (&["clear_thinking_20251015", "requires"], Field::ContextManagement),
+    (&["long context beta"], Field::Beta(Beta::CONTEXT_1M)),
+    (&["structured outputs are not supported"], Field::OutputFormat),
+    (&["does not support structured output"], Field::OutputFormat),
+    (&["does not support this tool_choice"], Field::ToolChoice),
+    (&["unexpected role", "system"], Field::SystemRole),
+    (&["role", "system", "not support"], Field::SystemRole),
+    (&[".role: input should be 'user' or 'assistant'"], Field::SystemRole),
+];
 
-/// `"1h59m59.999999999s"` behind a colon and blanks.
-const LONGEST_WAIT: usize = 40;
-
-/// Kinds of error that say more than the status around them: Anthropic's, then other vendors' and AWS's exceptions.
-const STATUSES: &[(&str, u16)] = &[
-    ("authentication_error", 401),
-    ("permission_error", 403),
-    ("billing_error", 402),
-    ("not_found_error", 404),
-    ("request_too_large", 413),
-    ("rate_limit_error", 429),
-    ("timeout_error", 504),
-    ("overloaded_error", 529),
-    ("insufficient_quota", 402),
-    ("rate_limit_exceeded", 429),
-    ("RESOURCE_EXHAUSTED", 429),
-    ("UNAUTHENTICATED", 401),
-    ("PERMISSION_DENIED", 403),
-    ("NOT_FOUND", 404),
-    ("UNAVAILABLE", 503),
-    ("AccessDeniedException", 403),
-    ("ResourceNotFoundException", 404),
-    ("ModelTimeoutException", 408),
-    ("ModelNotReadyException", 429),
-    ("ServiceQuotaExceededException", 429),
-    ("ThrottlingException", 429),
-    ("ServiceUnavailableException", 503),
+const TOOL_FIELDS: &[(&str, Field)] = &[
+    ("strict", Field::ToolStrict),
+    ("defer_loading", Field::ToolDefer),
+    ("eager_input_streaming", Field::ToolEager),
+    ("input_examples", Field::ToolExamples),
+    ("allowed_callers", Field::ToolCallers),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Kind, Stage};
-    use crate::wire::anthropic::repair::{Beta, Field};
-
-    /// An error as Anthropic words it.
-    fn native(kind: &str, message: &str) -> String {
-        String::from_utf8(object(kind, message, "req_1")).unwrap()
-    }
-
-    fn judged(status: u16, body: &str) -> (Class, Option<Repair>) {
-        let Verdict { failure, repair, told, .. } = verdict(status, None, body.as_bytes());
-        assert_eq!((failure.status, told.failure), (status, failure), "{body}");
-        (failure.class, repair)
-    }
+    use crate::error::Stage;
 
     #[test]
-    fn a_status_and_its_words_give_the_class() {
-        // Recorded bodies where they are not marked as made up.
-        for (status, body, class) in [
-            (401, native("authentication_error", "invalid x-api-key"), Class::Credential),
-            (403, r#"{"message":"The security token included in the request is expired"}"#.into(), Class::Credential),
-            (400, r#"{"code":"invalid-argument","error":"Incorrect API key provided. You can …"}"#.into(), Class::Credential),
-            (400, r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}"#.into(), Class::Credential),
-            (401, r#"{"detail":"Invalid API Key"}"#.into(), Class::Credential),
-            // Made up: a web application firewall in front of the provider.
-            (403, "<html><title>403 Forbidden</title></html>".into(), Class::Credential),
-            (400, native("invalid_request_error", "This organization has been disabled."), Class::Credential),
-            (402, native("billing_error", "Your account is past due."), Class::Money),
-            (402, String::new(), Class::Money),
-            (400, native("invalid_request_error", "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."), Class::Money),
-            (429, r#"{"error":{"message":"You exceeded your current quota, please check your plan and billing details.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#.into(), Class::Money),
-            // The same words are a mere rate limit elsewhere.
-            (429, r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED"}}"#.into(), Class::RateLimit),
-            (429, native("rate_limit_error", "This request would exceed your organization's rate limit of 30,000 input tokens per minute."), Class::RateLimit),
-            (429, r#"{"message":"Too many requests, please wait before trying again."}"#.into(), Class::RateLimit),
-            (429, r#"{"error":{"message":"Rate limit reached for gpt-5.4","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#.into(), Class::RateLimit),
-            (429, String::new(), Class::RateLimit),
-            (404, r#"{"error": {"message": "model: claude-does-not-exist", "type": "not_found_error"}, "type": "error"}"#.into(), Class::Model),
-            (404, r#"{"error":{"code":404,"message":"Publisher Model `projects/p/locations/l/publishers/google/models/m` not found.","status":"NOT_FOUND","details":[]}}"#.into(), Class::Model),
-            (404, r#"{"message":"This model version has reached the end of its life."}"#.into(), Class::Model),
-            (404, "404 page not found".into(), Class::Model),
-            (404, native("not_found_error", "File not found: file_011"), Class::Client),
-            (400, r#"{"message": "The provided model identifier is invalid."}"#.into(), Class::Model),
-            (400, r#"{"message":"Invocation of model ID anthropic.claude with on-demand throughput isn’t supported. Retry your request with …"}"#.into(), Class::Model),
-            (400, r#"{"error":{"code":400,"message":"openai/gpt-nonexistent is not a valid model ID"},"user_id":"u"}"#.into(), Class::Model),
-            (400, r#"{"code":"1500","message":"Invalid model: definitely-not-a-model","object":"error","type":"invalid_model"}"#.into(), Class::Model),
-            (400, r#"{"code":"invalid-argument","error":"Model not found: grok-nonexistent"}"#.into(), Class::Model),
-            (400, r#"{"error":{"code":"model_not_found","message":"The requested model 'x' does not exist.","param":"model","type":"invalid_request_error"}}"#.into(), Class::Model),
-            (403, r#"{"message":"You don't have access to the model with the specified model ID."}"#.into(), Class::Model),
-            (408, String::new(), Class::Conflict),
-            (409, native("invalid_request_error", "conflict"), Class::Conflict),
-            (500, native("api_error", "Internal server error"), Class::Server),
-            (500, native("overloaded_error", "Overloaded"), Class::Overloaded),
-            (502, "<html><title>502 Bad Gateway</title></html>".into(), Class::Server),
-            (504, native("timeout_error", "Request timed out"), Class::Server),
-            (520, "error code: 520".into(), Class::Server),
-            (508, native("api_error", "the request came round to this gateway again"), Class::Loop),
-            (508, String::new(), Class::Loop),
-            (503, r#"{"message":"Bedrock is unable to process your request."}"#.into(), Class::Overloaded),
-            (503, r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#.into(), Class::Overloaded),
-            (529, native("overloaded_error", "Overloaded"), Class::Overloaded),
-            (529, String::new(), Class::Overloaded),
-            (424, r#"{"message":"The model failed","originalStatusCode":500}"#.into(), Class::Server),
-            (400, native("invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"), Class::Overflow),
-            (400, native("invalid_request_error", "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000"), Class::Overflow),
-            (400, r#"{"message":"Input is too long for requested model."}"#.into(), Class::Overflow),
-            (400, r#"{"error":{"code":400,"message":"The input token count (1250074) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#.into(), Class::Overflow),
-            (400, r#"{"error_type":"TOO_MANY_TOKENS","message":"too many tokens: size limit exceeded by 25836 tokens."}"#.into(), Class::Overflow),
-            (400, r#"{"error":{"message":"prompt too long; exceeded max context length by 1119046 tokens","type":"invalid_request_error"}}"#.into(), Class::Overflow),
-            (400, r#"{"error":{"message":"The total length of all messages is too long.","type":"too_many_prompt_tokens","code":400}}"#.into(), Class::Overflow),
-            (400, r#"{"error":{"message":"This model's maximum context length is 128000 tokens.","code":"context_length_exceeded"}}"#.into(), Class::Overflow),
-            (413, native("request_too_large", "Request exceeds the maximum size"), Class::Client),
-            (422, r#"{"object":"error","message":{"detail":[{"loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]}}"#.into(), Class::Client),
-            (400, native("invalid_request_error", "messages.0: Input does not match the expected shape."), Class::Client),
-            (400, native("invalid_request_error", "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku"), Class::Client),
-            (400, r#"{"error":{"message":"The response was filtered","type":null,"param":"prompt","code":"content_filter","status":400}}"#.into(), Class::Client),
-            (400, r#"{"object": "error", "message": "max_tokens must be positive", "type": "BadRequestError", "param": "max_tokens", "code": 400}"#.into(), Class::Client),
-            (400, "not JSON at all".into(), Class::Client),
-            (400, String::new(), Class::Client),
-            (405, String::new(), Class::Client),
-            (307, String::new(), Class::Unreadable),
-            (999, String::new(), Class::Unreadable),
-        ] {
-            let (found, repair) = judged(status, &body);
-            assert_eq!((found, repair), (class, None), "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn a_400_that_names_what_it_does_not_take_names_the_repair() {
-        let long_context = Field::Beta(Beta::CONTEXT_1M);
-        for (message, field) in [
-            ("context_management: Extra inputs are not permitted", Field::ContextManagement),
-            (
-                "The model returned the following errors: context_management: Extra inputs are not permitted",
-                Field::ContextManagement,
-            ),
-            ("output_config.task_budget: Extra inputs are not permitted", Field::TaskBudget),
-            ("output_config: Extra inputs are not permitted", Field::OutputConfig),
-            ("output_format: Extra inputs are not permitted", Field::LegacyFormat),
-            ("tools.0.custom.defer_loading: Extra inputs are not permitted", Field::ToolDefer),
-            ("tools.11.custom.eager_input_streaming: Extra inputs are not permitted", Field::ToolEager),
-            ("tools.0.custom.strict: Extra inputs are not permitted", Field::ToolStrict),
-            ("tools.0.cache_control: Extra inputs are not permitted", Field::CacheMarks),
-            ("system.1.cache_control.ephemeral.scope: Extra inputs are not permitted", Field::CacheScope),
-            (
-                "messages.2.content.0.text.cache_control.ephemeral.ttl: Extra inputs are not permitted",
-                Field::CacheTtl,
-            ),
-            ("cache_control: Extra inputs are not permitted", Field::AutoCache),
-            ("messages.3.output_config: Extra inputs are not permitted", Field::MessageConfig),
-            ("messages.3.role: Input should be 'user' or 'assistant'", Field::SystemRole),
-            (
-                "messages: Unexpected role \"system\". The Messages API accepts a top-level `system` parameter",
-                Field::SystemRole,
-            ),
-            ("role 'system' is not supported on this model", Field::SystemRole),
-            ("`temperature` is deprecated for this model.", Field::Temperature),
-            (
-                "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
-                Field::TopP,
-            ),
-            ("`top_k` is not supported for this model", Field::TopK),
-            ("temperature is not supported by this model", Field::Temperature),
-            ("adaptive thinking is not supported on this model", Field::Thinking),
-            (
-                "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior.",
-                Field::Thinking,
-            ),
-            (
-                "thinking: Input tag 'adaptive' found using 'type' does not match any of the expected tags: 'disabled', 'enabled'",
-                Field::Thinking,
-            ),
-            ("thinking.adaptive.display: Extra inputs are not permitted", Field::ThinkingDisplay),
-            (
-                "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
-                Field::Effort,
-            ),
-            ("This model does not support the effort parameter.", Field::Effort),
-            (
-                "context_management.edits.0: `clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive",
-                Field::ContextManagement,
-            ),
-            ("speed: 'fast' is not supported for this model", Field::Speed),
-            (
-                "Unexpected value(s) `context-1m-2025-08-07` for the `anthropic-beta` header. Please consult our documentation",
-                long_context,
-            ),
-            (
-                "Unexpected value(s) `effort-2025-11-24`, `context-1m-2025-08-07` for the `anthropic-beta` header.",
-                Field::Betas,
-            ),
-            ("The long context beta is not yet available for this subscription.", long_context),
-            ("invalid beta flag", Field::Betas),
-            (
-                "Malformed input request: #: extraneous key [top_k] is not permitted, please reformat your input and try again.",
-                Field::TopK,
-            ),
-            ("Invalid JSON payload received. Unknown name \"metadata\": Cannot find field.", Field::Metadata),
-            (
-                "unknown field `service_tier`, expected one of `model`, `messages`, `metadata`",
-                Field::ServiceTier,
-            ),
-            ("Additional properties are not allowed ('container' was unexpected)", Field::Container),
-        ] {
-            let body = native("invalid_request_error", message);
-            assert_eq!(judged(400, &body), (Class::Field, Some(Repair::DropField(field))), "{message}");
-        }
-        let param = r#"{"error":{"message":"Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#;
-        assert_eq!(judged(400, param).1, Some(Repair::DropField(Field::Temperature)));
-        let role = r#"{"error":{"code":"unsupported_value","message":"Unsupported value: 'messages[0].role' does not support 'system' with this model.","param":"messages[0].role"}}"#;
-        assert_eq!(judged(400, role).1, Some(Repair::DropField(Field::SystemRole)));
-        let loc = r#"{"detail":[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]}"#;
-        assert_eq!(judged(400, loc).1, Some(Repair::DropField(Field::TopK)));
-    }
-
-    #[test]
-    fn what_the_client_did_wrong_is_not_repaired() {
-        for message in [
-            "model_name: Extra inputs are not permitted",
-            "messages.1.content.0.tool_use.id: Extra inputs are not permitted",
-            "tools.0.custom.input_schema.properties.strict: Extra inputs are not permitted",
-            "tools.0.custom.input_schema.type: Field required",
-            "temperature: range: 0..1",
-            "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
-            "`max_tokens` must be greater than `thinking.budget_tokens`.",
-            "Thinking may not be enabled when tool_choice forces tool use.",
-            "This model does not support assistant message prefill. The conversation must end with a user message.",
-            "messages: at least one message is required",
-            "messages.2: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_01.",
-            "messages.1.content.0: unexpected `tool_use_id` found in `tool_result` blocks: toolu_02.",
-            "system: text content blocks must be non-empty",
-            "metadata.user_id: String should have at most 256 characters",
-            "messages.0.content.1.image.source.base64: invalid base64 data",
-        ] {
-            let body = native("invalid_request_error", message);
-            assert_eq!(judged(400, &body), (Class::Client, None), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_refused_signature_cuts_the_thinking() {
-        for message in [
-            "messages.1.content.0: Invalid `signature` in `thinking` block",
-            "messages.3.content.0: Invalid `data` in `redacted_thinking` block",
-            "messages.1.content.13: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. These blocks must remain as they were in the original response.",
-            "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block",
-            "messages.1.content.0.thinking.signature: Field required",
-            "***.***.content.0.thinking.signature: Field required",
-        ] {
-            let body = native("invalid_request_error", message);
-            assert_eq!(judged(400, &body), (Class::Signature, Some(Repair::CutThinking)), "{message}");
-        }
-    }
-
-    #[test]
-    fn an_error_inside_a_200_is_judged_by_its_kind() {
-        for (data, class, status) in [
-            (native("overloaded_error", "Overloaded"), Class::Overloaded, 529),
-            (native("rate_limit_error", "slow down"), Class::RateLimit, 429),
-            (native("authentication_error", "who"), Class::Credential, 401),
-            (native("permission_error", "no"), Class::Credential, 403),
-            (native("billing_error", "pay"), Class::Money, 402),
-            (native("api_error", "oops"), Class::Server, 500),
-            (native("timeout_error", "late"), Class::Server, 504),
-            (native("not_found_error", "model: x"), Class::Model, 404),
-            (native("request_too_large", "big"), Class::Client, 413),
-            (
-                native("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"),
-                Class::Overflow,
-                400,
-            ),
-            (native("invalid_request_error", "Your credit balance is too low"), Class::Money, 400),
-            (native("invalid_request_error", "messages: at least one"), Class::Client, 400),
-            (native("brand_new_error", "?"), Class::Server, 500),
-            (r#"{"error":{"message":"Provider returned error","code":502}}"#.into(), Class::Server, 502),
-            (r#"{"error":{"message":"slow","code":"rate_limit_exceeded"}}"#.into(), Class::Server, 500),
-            (
-                r#"{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}"#.into(),
-                Class::RateLimit,
-                429,
-            ),
-            (
-                r#"{"__type":"com.amazonaws.bedrock#ThrottlingException","message":"slow"}"#.into(),
-                Class::RateLimit,
-                429,
-            ),
-            (String::new(), Class::Server, 500),
-            ("{\"type\":\"error\"".into(), Class::Server, 500),
-        ] {
-            let told = told(data.as_bytes());
-            assert_eq!((told.failure.class, told.failure.status), (class, status), "{data}");
-        }
-        let told = told(native("overloaded_error", "Over\"loaded\"").as_bytes());
-        assert_eq!((&*told.kind, &*told.message), ("overloaded_error", "Over\"loaded\""));
-    }
-
-    #[test]
-    fn refusals_of_our_own_credential_or_account_stay_here() {
-        let may =
-            |status, kind, message| relayed(&verdict(status, None, native(kind, message).as_bytes()).failure);
-        assert!(may(400, "invalid_request_error", "messages: at least one message is required"));
-        assert!(may(404, "not_found_error", "model: x"));
-        assert!(may(429, "rate_limit_error", "slow down"));
-        assert!(may(529, "overloaded_error", "Overloaded"));
-        assert!(!may(401, "authentication_error", "invalid x-api-key"));
-        assert!(!may(403, "permission_error", "You don't have access to the model"));
-        assert!(!may(402, "billing_error", "pay"));
-        assert!(!may(400, "invalid_request_error", "Your credit balance is too low"));
-    }
-
-    #[test]
-    fn a_native_error_passes_verbatim_and_a_strange_one_in_our_shape() {
-        let pass = |status, body: &str| {
-            let verdict = verdict(status, None, body.as_bytes());
-            String::from_utf8(passed_on(&verdict, body.as_bytes(), "req_9").into_owned()).unwrap()
-        };
-        let ours = |kind, message| String::from_utf8(object(kind, message, "req_9")).unwrap();
-        let spaced = r#"{"error": {"message": "model: x", "type": "not_found_error"}, "type": "error"}"#;
-        assert_eq!(pass(404, spaced), spaced);
-        assert_eq!(pass(400, r#"{"message":"Malformed input"}"#), ours(INVALID, "Malformed input"));
-        assert_eq!(pass(502, "<html><title>502 Bad Gateway</title>"), ours(SERVER, "502 Bad Gateway"));
-        assert_eq!(pass(500, ""), ours(SERVER, "the provider answered 500 without a message"));
-        let vertex = r#"{"error":{"code":400,"message":"The input token count (1250074) exceeds the maximum number of tokens allowed (1048576)."}}"#;
-        assert_eq!(pass(400, vertex), ours(INVALID, "prompt is too long: 1250074 tokens > 1048576 maximum"));
-        let bedrock = r#"{"message":"Input is too long for requested model."}"#;
-        assert_eq!(
-            pass(400, bedrock),
-            ours(INVALID, "prompt is too long: Input is too long for requested model.")
-        );
-        let inner = r#"{"message":"prompt is too long: 208310 tokens > 200000 maximum"}"#;
-        assert_eq!(pass(400, inner), ours(INVALID, "prompt is too long: 208310 tokens > 200000 maximum"));
+    fn only_an_error_of_the_dialect_is_native() {
+        let native = |body: &str| is_native(body.as_bytes());
+        assert!(native(r#"{"error": {"message": "m", "type": "not_found_error"}, "type": "error"}"#));
+        assert!(!native(r#"{"error":{"message":"m","type":"not_found_error"}}"#));
+        assert!(!native(r#"{"type":"error","error":{"message":"m"}}"#));
+        assert!(!native(r#"{"type":"error","error":{"type":"t","message":""}}"#));
+        assert!(!native(r#"{"type":"error","error":"m"}"#));
+        assert!(!native(r#"[{"type":"error","error":{"type":"t","message":"m"}}]"#));
+        assert!(!native("gone"));
+        assert!(!native(""));
     }
 
     #[test]
@@ -669,57 +227,11 @@ mod tests {
         let body = body(&error, "req_7");
         let expected = r#"{"type":"error","error":{"type":"billing_error","message":"spend limit \"x\"\nreached"},"request_id":"req_7"}"#;
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
-        let event = event(&error, "req_7");
+        assert!(is_native(&body));
+        let event = event_of(&body);
         let mut reader = crate::wire::anthropic::StreamReader::new();
         let heard = reader.push(&[PING, &event].concat());
         assert_eq!(heard.boundary, Some(PING.len() + event.len()));
         assert_eq!(&*reader.meter().error.clone().unwrap().message, "spend limit \"x\"\nreached");
-    }
-
-    #[test]
-    fn a_wait_is_read_from_headers_in_every_form() {
-        // 2026-11-25 12:00:00 UTC
-        let now = 1_795_608_000;
-        let ms = Duration::from_millis;
-        for (millis, after, wait) in [
-            (None, None, None),
-            (None, Some("17"), Some(ms(17_000))),
-            (None, Some(" 1.5 "), Some(ms(1500))),
-            (None, Some("0"), Some(ms(0))),
-            (Some("812"), Some("1"), Some(ms(812))),
-            (Some("soon"), Some("1"), Some(ms(1000))),
-            (None, Some("-1"), None),
-            (None, Some("nan"), None),
-            (None, Some("inf"), None),
-            (None, Some("1e300"), None),
-            (None, Some(""), None),
-            (None, Some("later"), None),
-            (None, Some("Wed, 25 Nov 2026 12:00:30 GMT"), Some(ms(30_000))),
-            (None, Some("Wed, 25 Nov 2026 11:00:30 GMT"), Some(ms(0))),
-            (None, Some("Wed, 45 Nov 2026 11:00:30 GMT"), None),
-        ] {
-            let get = |name: &str| match name {
-                "retry-after-ms" => millis,
-                "retry-after" => after,
-                _ => None,
-            };
-            assert_eq!(retry_after(get, now), wait, "{millis:?} {after:?}");
-        }
-    }
-
-    #[test]
-    fn a_wait_is_read_from_the_body_where_the_headers_are_silent() {
-        let wait = |after, body: &str| verdict(429, after, body.as_bytes()).failure.retry_after;
-        let ms = Duration::from_millis;
-        let google =
-            r#"{"error":{"code":429,"message":"Please retry in 48.9s.","details":[{"retryDelay": "48s"}]}}"#;
-        assert_eq!(wait(None, google), Some(ms(48_000)));
-        assert_eq!(wait(Some(ms(5)), google), Some(ms(5)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 812ms."}}"#), Some(ms(812)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 6m0s."}}"#), Some(ms(360_000)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in 20 seconds"}}"#), Some(ms(20_000)));
-        assert_eq!(wait(None, r#"{"error":{"message":"Please try again in a while"}}"#), None);
-        assert_eq!(wait(None, r#"{"error":{"message":"try again in 5 weeks"}}"#), None);
-        assert_eq!(wait(None, ""), None);
     }
 }

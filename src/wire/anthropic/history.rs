@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use super::drops::Drops;
 use super::marks::Marks;
-use super::repair::{Beta, Field, Repair};
+use super::repair::{Beta, Field};
 use super::request::{Ask, Role, blocks, holds, is_type, member_of, role};
 use crate::json::{Edits, Member, Span, text};
 use crate::wire::Loss;
@@ -48,7 +48,7 @@ impl Cut {
 
     fn name(self) -> std::borrow::Cow<'static, str> {
         match self {
-            Self::Refused => Repair::CutThinking.name(),
+            Self::Refused => "thinking.signature".into(),
             Self::Sealed | Self::Untaken => "messages.thinking".into(),
         }
     }

@@ -25,7 +25,7 @@ pub mod stream;
 mod thinking;
 mod usage;
 
-pub use repair::{Beta, Field, Repair};
+pub use repair::{Beta, Field};
 pub use reply::Reply;
 pub use request::{Ask, Call};
 pub use shape::{Shaped, Target, shape};

@@ -1,59 +1,17 @@
-//! What can be taken out of a request that a model refused, so that it takes the rest.
+//! What can be left out of a request that a model refused, so that it takes the rest.
 //!
-//! [`super::fault`] names the repair that a 400 asks for, `shape` applies it to the body and the beta header, and the
+//! [`super::fault`] names the field that a refusal is about, `shape` leaves it out of the body or the beta header, and the
 //! routing remembers it for that provider and model as bits of one number, so that the next request goes out right at
 //! once. Finds nothing out and changes no body itself.
 //!
 //! ```
-//! use pointsman::wire::anthropic::repair::{Beta, Field, Repair};
-//! let refused = [Repair::DropField(Field::TopK), Repair::DropField(Field::Beta(Beta::of("effort-2025-11-24")))];
-//! let bits = refused.iter().fold(0, |bits, repair| bits | repair.bit());
-//! assert!(Repair::from_bits(bits).eq(refused));
-//! assert_eq!(Repair::CutThinking.bit(), 0);
+//! use pointsman::wire::anthropic::repair::{Beta, Field};
+//! let refused = [Field::TopK, Field::Beta(Beta::of("effort-2025-11-24"))];
+//! let bits = refused.iter().fold(0, |bits, field| bits | field.bit());
+//! assert!(Field::from_bits(bits).eq(refused));
 //! ```
 
 use std::borrow::Cow;
-
-/// One change after which a refused request may be asked again, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Repair {
-    /// Leave this out: the model does not take it. It will not take it next time either, so this is remembered.
-    DropField(Field),
-    /// Cut all thinking out of the history: a signature in it was refused. That is about these blocks and not about the
-    /// model, so it is not remembered.
-    CutThinking,
-}
-
-impl Repair {
-    /// The bit that stands for it where repairs are remembered; 0 for what is not.
-    pub fn bit(self) -> u64 {
-        match self {
-            Self::DropField(field) => 1 << field.place(),
-            Self::CutThinking => 0,
-        }
-    }
-
-    /// What is to be remembered of it: its bit.
-    pub fn remembered(self) -> u64 {
-        self.bit()
-    }
-
-    /// The repairs that a number stands for. Bits that stand for nothing are skipped.
-    pub fn from_bits(bits: u64) -> impl Iterator<Item = Self> {
-        let betas = (0..BETAS.len())
-            .filter_map(|index| u8::try_from(index).ok())
-            .map(|index| Field::Beta(Beta(index)));
-        FIELDS.into_iter().chain(betas).map(Self::DropField).filter(move |repair| bits & repair.bit() != 0)
-    }
-
-    /// The name for `x-pointsman-loss`.
-    pub fn name(self) -> Cow<'static, str> {
-        match self {
-            Self::DropField(field) => field.name(),
-            Self::CutThinking => Cow::Borrowed("thinking.signature"),
-        }
-    }
-}
 
 /// What can be left out of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +110,18 @@ pub enum Site {
 }
 
 impl Field {
+    /// The bit that stands for it where refusals are remembered.
+    pub fn bit(self) -> u64 {
+        1 << self.place()
+    }
+
+    /// The fields that a number stands for. Bits that stand for nothing are skipped.
+    pub fn from_bits(bits: u64) -> impl Iterator<Item = Self> {
+        let betas = (0..BETAS.len()).filter_map(|index| u8::try_from(index).ok());
+        let all = FIELDS.into_iter().chain(betas.map(|index| Self::Beta(Beta(index))));
+        all.filter(move |field| bits & field.bit() != 0)
+    }
+
     /// Where it stands.
     pub fn site(self) -> Site {
         match self {
@@ -343,14 +313,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_repair_that_is_remembered_comes_back_from_its_bit() {
-        let all: Vec<_> = Repair::from_bits(u64::MAX).collect();
+    fn every_field_that_is_remembered_comes_back_from_its_bit() {
+        let all: Vec<_> = Field::from_bits(u64::MAX).collect();
         assert_eq!(all.len(), FIELDS.len() + BETAS.len());
-        for repair in all {
-            assert_eq!(repair.bit().count_ones(), 1, "{repair:?}");
-            assert!(Repair::from_bits(repair.bit()).eq([repair]), "{repair:?}");
+        for field in all {
+            assert_eq!(field.bit().count_ones(), 1, "{field:?}");
+            assert!(Field::from_bits(field.bit()).eq([field]), "{field:?}");
         }
-        assert_eq!(Repair::from_bits(0).count(), 0);
+        assert_eq!(Field::from_bits(0).count(), 0);
     }
 
     #[test]
@@ -385,7 +355,7 @@ mod tests {
 
     #[test]
     fn names_fit_the_loss_header() {
-        let names: Vec<_> = Repair::from_bits(u64::MAX).map(Repair::name).collect();
+        let names: Vec<_> = Field::from_bits(u64::MAX).map(Field::name).collect();
         let mut loss = crate::wire::Loss::default();
         for name in &names {
             loss.add(name.clone());

@@ -4,9 +4,9 @@
 //! an answer of the dialect from a stranger's JSON.
 
 use super::blocks::Blocks;
+use super::envelope;
 use super::signature::UNSEALED;
 use super::usage::Counts;
-use super::{envelope, fault};
 use crate::json::{self, Edits, Span, Spliced, text};
 use crate::wire::ir::{Delta, Escaped, Event, Open};
 use crate::wire::meter::Told;
@@ -50,9 +50,9 @@ impl<'b> Reply<'b> {
             }
         }
         match kind.as_deref() {
-            Some("error") => reply.meter.error = Some(fault::told(body)),
+            Some("error") => reply.meter.error = Some(crate::wire::fault::told(body)),
             // Routers answer 200 with the error of the provider behind them, in a shape without `type`.
-            None if error => reply.meter.error = Some(fault::told(body)),
+            None if error => reply.meter.error = Some(crate::wire::fault::told(body)),
             None => return None,
             Some(_) => {}
         }
@@ -76,6 +76,11 @@ impl<'b> Reply<'b> {
 pub fn counted(body: &[u8]) -> Option<u64> {
     let count = super::request::member_of(body, Span::all(body), "input_tokens")?;
     text::count(count.value.of(body))
+}
+
+/// A `count_tokens` answer with this count.
+pub fn counted_as(tokens: u64) -> Vec<u8> {
+    format!("{{\"input_tokens\":{tokens}}}").into_bytes()
 }
 
 /// Reads a whole answer as the events of a stream; `false` if it is none. `family` is whose opaque state it carries.
@@ -173,7 +178,7 @@ impl Fold {
     /// The body; that of an error if the answer broke.
     pub fn finish(self) -> Vec<u8> {
         if let Some(told) = &self.fault {
-            return fault::body_told(told, &self.frame.id);
+            return crate::wire::fault::body_told(Dialect::Messages, told, &self.frame.id);
         }
         let mut out = Vec::with_capacity(self.content.len() + 512);
         out.push(b'{');
@@ -295,6 +300,7 @@ mod tests {
             reasoning: 9,
             web_searches: 2,
             web_fetches: 1,
+            cost_nano: None,
         };
         assert_eq!(reply.meter.usage, usage);
         assert_eq!((reply.meter.stop.clone(), reply.meter.counted), (Some(Stop::EndTurn), true));
@@ -360,5 +366,71 @@ mod tests {
         assert_eq!(counted(br#"{"input_tokens": 14}"#), Some(14));
         assert_eq!(counted(br#"{"input_tokens":"14"}"#), None);
         assert_eq!(counted(b"{}"), None);
+    }
+
+    fn frame() -> Frame {
+        Frame {
+            id: "req_1".into(),
+            model: "m".into(),
+            created: 0,
+            usage: false,
+            names: std::sync::Arc::default(),
+        }
+    }
+
+    #[test]
+    fn the_input_of_a_call_is_an_object_whatever_the_arguments_are() {
+        for (pieces, input) in [
+            (&[][..], "{}"),
+            (&[" "], "{}"),
+            (&[r#"{\"b\":1.0,"#, r#"\"a\":\"\\n\"}"#], r#"{"b":1.0,"a":"\n"}"#),
+            (&[r#"{\"a\":\"cut"#], r#"{"_raw":"{\"a\":\"cut"}"#),
+            (&["[1]"], r#"{"_raw":"[1]"}"#),
+        ] {
+            let mut fold = Fold::new(frame());
+            fold.push(&Event::Start { model: None });
+            fold.push(&Event::Open(Open::ToolCall { id: b"i", name: b"n" }));
+            for piece in pieces {
+                fold.push(&Event::Delta(Delta::Args(piece.as_bytes())));
+            }
+            fold.push(&Event::Close);
+            fold.push(&Event::Stop { reason: &Stop::ToolUse, sequence: None });
+            let body = String::from_utf8(fold.finish()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&body).expect(&body);
+            let call = format!(r#""content":[{{"type":"tool_use","id":"i","name":"n","input":{input}}}]"#);
+            assert!(body.contains(&call), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_empty_answer_and_a_broken_one_are_bodies_of_the_dialect() {
+        let mut fold = Fold::new(frame());
+        fold.push(&Event::Start { model: None });
+        fold.push(&Event::Stop { reason: &Stop::StopSequence, sequence: Some(b"\\n") });
+        assert_eq!(
+            String::from_utf8(fold.finish()).unwrap(),
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"stop_sequence","stop_sequence":"\n","usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}"#
+        );
+        let mut fold = Fold::new(frame());
+        let told = crate::wire::fault::told(
+            br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#,
+        );
+        fold.push(&Event::Fault(&told));
+        let body: serde_json::Value = serde_json::from_slice(&fold.finish()).unwrap();
+        assert_eq!(
+            (body["error"]["type"].as_str(), body["error"]["message"].as_str()),
+            (Some("overloaded_error"), Some("busy"))
+        );
+    }
+
+    #[test]
+    fn only_an_answer_is_decoded() {
+        use crate::wire::traits::MESSAGES;
+        let mut faults = 0;
+        let mut sink = |event: Event<'_>| faults += u32::from(matches!(event, Event::Fault(_)));
+        assert!(!decode(b"<html>", &MESSAGES, "anthropic", &mut sink));
+        let error = br#"{"type":"error","error":{"type":"api_error","message":"m"}}"#;
+        assert!(decode(error, &MESSAGES, "anthropic", &mut sink));
+        assert_eq!(faults, 1);
     }
 }

@@ -47,9 +47,9 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// Largest output that the provider is configured to be asked for, in tokens.
     pub limit: Option<u64>,
-    /// Bits of [`super::Repair`]s that this provider is known to need for this model.
+    /// Bits of [`Field`]s that this provider is known to need for this model.
     pub repairs: u64,
-    /// Whether all thinking is cut out of the history ([`super::Repair::CutThinking`]).
+    /// Whether all thinking is cut out of the history (a signature in it was refused).
     pub cut_thinking: bool,
     /// Whether a window of a million tokens is wanted (`[1m]` behind the name or its alias).
     pub context_1m: bool,
@@ -468,7 +468,6 @@ const SUMMARIZED: &str = "\"summarized\"";
 
 #[cfg(test)]
 mod tests {
-    use super::super::repair::Repair;
     use super::super::request::Call;
     use super::*;
 
@@ -477,7 +476,7 @@ mod tests {
     }
 
     fn repaired<'a>(model: &'a str, fields: &[Field]) -> Target<'a> {
-        let repairs = fields.iter().fold(0, |bits, field| bits | Repair::DropField(*field).bit());
+        let repairs = fields.iter().fold(0, |bits, field| bits | field.bit());
         Target { repairs, ..target(model) }
     }
 
@@ -674,7 +673,7 @@ mod tests {
         let models = models.into_iter().chain(capability::known());
         let unrepaired = models.map(target);
         let each =
-            Repair::from_bits(u64::MAX).map(|repair| Target { repairs: repair.bit(), ..target("unknown") });
+            Field::from_bits(u64::MAX).map(|field| Target { repairs: field.bit(), ..target("unknown") });
         for target in unrepaired.chain(each) {
             let shaped = send(&body("gpt-4o", members), Some(betas), &target);
             let sent = shaped.betas.unwrap_or_default();

@@ -13,10 +13,10 @@
 pub mod read;
 pub mod write;
 
-use super::fault;
 use super::request::member_of;
 use super::usage::Counts;
 use crate::json::{self, Span, text};
+use crate::wire::fault;
 use crate::wire::frame::{Event, Sse};
 use crate::wire::{Ending, Heard, Meter, Stop};
 
@@ -315,7 +315,13 @@ mod tests {
     #[test]
     fn an_event_is_known_by_its_data_before_its_name() {
         let kind = |name: &str, data: &str| {
-            kind(&Event { name: name.as_bytes(), data: data.as_bytes(), data_at: None, unread: false })
+            kind(&Event {
+                name: name.as_bytes(),
+                data: data.as_bytes(),
+                data_at: None,
+                unread: false,
+                range: (0, 0),
+            })
         };
         for (name, data, expected) in [
             ("message_stop", r#"{"type":"ping"}"#, Kind::Ping),

@@ -80,6 +80,7 @@ impl Counts {
             reasoning: self.reasoning.unwrap_or(0),
             web_searches: self.web_searches.unwrap_or(0),
             web_fetches: self.web_fetches.unwrap_or(0),
+            cost_nano: None,
         }
     }
 }

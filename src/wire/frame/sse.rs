@@ -2,7 +2,7 @@
 //!
 //! Lines end in LF, CRLF or CR; an event ends at a blank line; comments and unknown fields are skipped; several `data`
 //! lines are joined with LF. An event that lies whole in the pushed bytes is lent out without a copy; one that is cut
-//! by the end of the bytes waits in a carry of at most [`limits::MAX_METERED_EVENT`] bytes. A longer one passes unread
+//! by the end of the bytes waits in a carry of at most [`limits::MAX_METERED_EVENT`] bytes (or as [`Sse::reading`] says). A longer one passes unread
 //! ([`Event::unread`]), but its end is still found. Does not know what events mean, and never holds bytes back: it
 //! reads along while they pass.
 //!
@@ -37,14 +37,18 @@ pub struct Event<'a> {
     pub data_at: Option<u64>,
     /// Too long to be kept: `name` and `data` are empty.
     pub unread: bool,
+    /// Where the event begins and ends in the whole stream, its blank line included.
+    pub range: (u64, u64),
 }
 
 /// Where the reader stands in a stream.
 ///
 /// Invariants: `carry` holds the bytes of the event under way that came with earlier pushes; it is empty while
-/// `unread`; `carry.len() <= limits::MAX_METERED_EVENT`; `began <= passed`.
-#[derive(Debug, Default)]
+/// `unread`; `carry.len() <= longest`; `began <= passed`.
+#[derive(Debug)]
 pub struct Sse {
+    /// Longest event that is read.
+    longest: usize,
     carry: Vec<u8>,
     /// Scratch for events with several data lines.
     joined: Vec<u8>,
@@ -60,10 +64,30 @@ pub struct Sse {
     unread: bool,
 }
 
+impl Default for Sse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sse {
     /// At the start of a stream.
     pub fn new() -> Self {
-        Self::default()
+        Self::reading(limits::MAX_METERED_EVENT)
+    }
+
+    /// The same, reading events of up to `longest` bytes.
+    pub fn reading(longest: usize) -> Self {
+        Self {
+            longest,
+            carry: Vec::new(),
+            joined: Vec::new(),
+            passed: 0,
+            began: 0,
+            in_line: false,
+            after_cr: false,
+            unread: false,
+        }
     }
 
     /// Reads the next bytes and shows each event that ends in them. Returns the offset in `bytes` just behind the last
@@ -90,7 +114,8 @@ impl Sse {
             let blank = step == 0 && !self.in_line;
             let next = self.line_end(bytes, end);
             if blank {
-                self.finish(&bytes[from..next], &lines, &mut each);
+                let range = (self.began, self.passed + next as u64);
+                self.finish(&bytes[from..next], range, &lines, &mut each);
                 self.began = self.passed + next as u64;
                 lines = Lines::default();
                 from = next;
@@ -128,17 +153,17 @@ impl Sse {
     }
 
     /// An event is whole: `block` are its bytes in this push, `lines` their reading.
-    fn finish(&mut self, block: &[u8], lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
-        if self.unread || self.carry.len() + block.len() > limits::MAX_METERED_EVENT {
+    fn finish(&mut self, block: &[u8], range: (u64, u64), lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
+        if self.unread || self.carry.len() + block.len() > self.longest {
             self.unread = false;
             self.carry = Vec::new();
-            each(Event { name: b"", data: b"", data_at: None, unread: true });
+            each(Event { name: b"", data: b"", data_at: None, unread: true, range });
         } else if self.carry.is_empty() {
-            self.show(block, lines, each);
+            self.show(block, range, lines, each);
         } else {
             let mut carry = mem::take(&mut self.carry);
             carry.extend_from_slice(block);
-            self.show(&carry, &Lines::of(&carry), each);
+            self.show(&carry, range, &Lines::of(&carry), each);
             if carry.capacity() <= KEPT_CARRY {
                 carry.clear();
                 self.carry = carry;
@@ -146,19 +171,19 @@ impl Sse {
         }
     }
 
-    fn show(&mut self, block: &[u8], lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
+    fn show(&mut self, block: &[u8], range: (u64, u64), lines: &Lines, each: &mut impl FnMut(Event<'_>)) {
         let name = lines.name.map_or(&b""[..], |name| name.of(block));
         let Some(data) = lines.data else { return };
         if lines.many {
             self.joined.clear();
             join(block, &mut self.joined);
-            each(Event { name, data: &self.joined, data_at: None, unread: false });
+            each(Event { name, data: &self.joined, data_at: None, unread: false, range });
             if self.joined.capacity() > KEPT_CARRY {
                 self.joined = Vec::new();
             }
         } else {
             let data_at = Some(self.began + data.start as u64);
-            each(Event { name, data: data.of(block), data_at, unread: false });
+            each(Event { name, data: data.of(block), data_at, unread: false, range });
         }
     }
 
@@ -167,7 +192,7 @@ impl Sse {
         if self.unread || rest.is_empty() {
             return;
         }
-        if self.carry.len() + rest.len() > limits::MAX_METERED_EVENT {
+        if self.carry.len() + rest.len() > self.longest {
             self.carry = Vec::new();
             self.unread = true;
         } else {

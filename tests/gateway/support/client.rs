@@ -39,6 +39,7 @@ pub fn raw(method: &'static str, path: &str) -> Request {
 }
 
 impl Request {
+    /// The same, answered as a stream.
     pub fn stream(mut self) -> Self {
         self.body = self.body.replacen("\"max_tokens\":64", "\"max_tokens\":64,\"stream\":true", 1);
         self
@@ -279,11 +280,12 @@ impl Answer {
     pub fn events(&self) -> Vec<(String, serde_json::Value)> {
         self.text()
             .split("\n\n")
-            .filter(|e| !e.trim().is_empty())
+            .filter(|e| !e.trim().is_empty() && !e.starts_with(':'))
             .map(|e| {
                 let field =
                     |name: &str| e.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
                 let data = field("data:");
+                let data = if data == "[DONE]" { "\"[DONE]\"".to_owned() } else { data };
                 (
                     field("event:"),
                     serde_json::from_str(&data).unwrap_or_else(|_| panic!("no JSON in an event: {e}")),
@@ -295,12 +297,18 @@ impl Answer {
     fn streamed(&self) -> String {
         self.events()
             .iter()
-            .filter_map(|(_, data)| data["delta"]["text"].as_str().map(str::to_owned))
+            .filter_map(|(_, data)| {
+                let text = data["delta"]["text"].as_str();
+                text.or_else(|| data["choices"][0]["delta"]["content"].as_str()).map(str::to_owned)
+            })
             .collect()
     }
 
     fn collected(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        if let Some(text) = body["choices"][0]["message"]["content"].as_str() {
+            return text.to_owned();
+        }
         body["content"].as_array().unwrap().iter().filter_map(|b| b["text"].as_str()).collect()
     }
 }

@@ -46,6 +46,18 @@ impl Building {
         self
     }
 
+    /// A provider of this type, with these further fields.
+    pub fn speaks(mut self, id: &str, kind: &str, upstream: &Upstream, fields: &str) -> Self {
+        let comma = if fields.is_empty() { "" } else { ", " };
+        writeln!(
+            self.providers,
+            "      - {{ id: {id}, type: {kind}, base_url: \"http://{}\", api_key: secret-of-{id}{comma}{fields} }}",
+            upstream.address
+        )
+        .unwrap();
+        self
+    }
+
     /// Fields of `retry`.
     pub fn retry(mut self, fields: &str) -> Self {
         self.retry = format!("retry: {{ {fields} }}\n");

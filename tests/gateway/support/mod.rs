@@ -3,11 +3,13 @@
 //! `upstream()` is a scripted provider on plain blocking sockets, `gateway()` the gateway in this process, `messages()` a
 //! request, and an [`Answer`] says what came. Nothing here shares code with what it tests.
 
+pub mod chat;
 pub mod client;
 pub mod events;
 pub mod gateway;
 pub mod upstream;
 
+pub use chat::*;
 pub use client::{Client, count_tokens, messages, raw};
 pub use events::*;
 pub use gateway::{Gateway, gateway, mocked};

@@ -14,6 +14,7 @@
 mod block;
 mod settings;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Ask, cache, missing, not_json, wrong};
@@ -113,12 +114,12 @@ impl<'b> Reader<'b> {
         while let Some(member) = members.next_opening("content", &mut spans) {
             let member = member.map_err(|fault| not_json(body, fault))?;
             let value = member.value.of(body);
-            match text::string(member.key.of(body)).as_deref() {
-                Some("role") => role = Some(value),
-                Some("content") => content = Some(value),
-                Some("cache_control") => mark = cache::read(value),
-                Some("output_config") => self.turn_config(member.value),
-                Some("clear_at") if !matches!(value, b"null" | b"\"never\"") => {
+            match &*name(member.key.of(body)) {
+                b"role" => role = Some(value),
+                b"content" => content = Some(value),
+                b"cache_control" => mark = cache::read(value),
+                b"output_config" => self.turn_config(member.value),
+                b"clear_at" if !matches!(value, b"null" | b"\"never\"") => {
                     self.loss.add("messages.clear_at");
                 }
                 _ => {}
@@ -163,6 +164,15 @@ impl<'b> Reader<'b> {
                 self.loss.add("messages.output_config");
             }
         }
+    }
+}
+
+/// What a key says, given with its quotes. Hardly any holds an escape, and nearly all are short: no search is called for.
+fn name(key: &[u8]) -> Cow<'_, [u8]> {
+    let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
+    match inner.contains(&b'\\').then(|| text::string(key)).flatten() {
+        Some(plain) => Cow::Owned(plain.into_owned().into_bytes()),
+        None => Cow::Borrowed(inner),
     }
 }
 

@@ -5,6 +5,7 @@
 //! named in the loss. Which tools a model may be forced to call is not decided here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{cache, missing, not_json, wrong};
 use crate::error::Error;
@@ -83,7 +84,7 @@ pub fn write(tools: &[Tool<'_>], traits: &Traits, model: &str) -> Toolbox {
         match &tool.kind {
             ToolKind::Function { name, description, schema, strict } => {
                 let sent = fit_name(name, traits.name_length);
-                toolbox.names.note(name.as_bytes(), &sent);
+                Arc::make_mut(&mut toolbox.names).note(name.as_bytes(), &sent);
                 toolbox.offered.push(name.as_bytes().into());
                 let strict = *strict == Some(true);
                 if strict && !strict_taken {

@@ -13,6 +13,7 @@
 
 mod content;
 mod reasoning;
+mod schema;
 mod turns;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ use crate::wire::ir::{Choice, Conversation, Escaped, Format, Setting, Tier};
 use crate::wire::names::{digest_of, fit_name};
 use crate::wire::translate::{Target, Toolbox, Written};
 use reasoning::Thinks;
+use schema::closed;
 use turns::Arranged;
 
 /// Writes a request. `tools` are the conversation's, translated ([`super::tools::write`]).
@@ -246,13 +248,13 @@ impl<'c> Writer<'c> {
     /// Blank ones are refused.
     fn stops(&mut self) {
         let stop = &self.conversation.stop;
-        let said: Vec<_> = stop.iter().filter(|text| !text.is_blank()).collect();
-        if said.len() < stop.len() {
+        let said = stop.iter().filter(|text| !text.is_blank());
+        let list: Vec<Vec<u8>> = said.map(|text| [b"\"", text.as_bytes(), b"\""].concat()).collect();
+        if list.len() < stop.len() {
             self.loss.add("stop");
         }
-        let list = said.iter().map(|text| [b"\"", text.as_bytes(), b"\""].concat()).collect::<Vec<_>>();
         if !list.is_empty() {
-            self.member("stop_sequences", &[b"[", list.join(&b','.to_owned()).as_slice(), b"]"].concat());
+            self.member("stop_sequences", &[b"[", list.join(&b',').as_slice(), b"]"].concat());
         }
     }
 
@@ -267,7 +269,10 @@ impl<'c> Writer<'c> {
 
     fn output_config(&mut self, effort: Option<&str>) {
         let schema = match &self.conversation.format {
-            Format::Schema { schema, .. } if self.takes_formats() => Some(*schema),
+            Format::Schema { schema, strict: Some(false), .. } if self.takes_formats() => {
+                Some(Cow::Owned(closed(schema)))
+            }
+            Format::Schema { schema, .. } if self.takes_formats() => Some(Cow::Borrowed(*schema)),
             _ => None,
         };
         let mut inner = Vec::new();
@@ -278,7 +283,7 @@ impl<'c> Writer<'c> {
         if let Some(schema) = schema {
             inner.extend_from_slice(if inner.is_empty() { b"" } else { b"," });
             inner.extend_from_slice(b"\"format\":{\"type\":\"json_schema\",\"schema\":");
-            inner.extend_from_slice(schema);
+            inner.extend_from_slice(&schema);
             inner.push(b'}');
         }
         if !inner.is_empty() {

@@ -16,7 +16,6 @@ use crate::error::{Class, Failure};
 use crate::json::{self, Span};
 use crate::wire::Stop;
 use crate::wire::anthropic::blocks::Blocks;
-use crate::wire::anthropic::fault;
 use crate::wire::anthropic::request::member_of;
 use crate::wire::anthropic::usage::Counts;
 use crate::wire::frame::sse;
@@ -84,7 +83,7 @@ impl Decoder {
             Kind::BlockStop => self.blocks.close(sink),
             Kind::MessageDelta => self.message_delta(data, sink),
             Kind::Stop => self.finish(sink),
-            Kind::Error => self.fault(&fault::told(data), sink),
+            Kind::Error => self.fault(&crate::wire::fault::told(data), sink),
             Kind::Ping | Kind::Unknown => {}
         }
     }
@@ -178,5 +177,99 @@ fn too_long() -> Told {
         failure: Failure::silent(Class::Unreadable),
         kind: "api_error".into(),
         message: "the provider sent a piece of the answer that is too long to be read".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::grammar::Grammar;
+    use crate::wire::traits::MESSAGES;
+
+    const START: &str =
+        r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":1}}}"#;
+    const TEXT: &str =
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    const PIECE: &str =
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
+    const END: &str = r#"{"type":"content_block_stop","index":0}"#;
+    const REASON: &str = r#"{"type":"message_delta","delta":{"stop_reason":"stop_sequence","stop_sequence":"X"},"usage":{"output_tokens":5}}"#;
+    const STOP: &str = r#"{"type":"message_stop"}"#;
+    const FAULT: &str = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+
+    /// What became of these events and of the connection's end, and whether the answer was complete before that.
+    fn read(events: &[&str]) -> (String, bool, bool) {
+        let (mut grammar, mut told) = (Grammar::new(), Vec::new());
+        let mut sink = |event: Event<'_>| {
+            grammar.check(&event).unwrap();
+            told.push(match event {
+                Event::Usage(usage) => format!("{}/{}", usage.input, usage.output),
+                Event::Stop { reason, sequence } => {
+                    format!("{} {}", reason.word(), sequence.map(String::from_utf8_lossy).unwrap_or_default())
+                }
+                Event::Fault(told) => format!("fault {}", told.message),
+                Event::Start { .. } => "start".to_owned(),
+                Event::Open(_) => "open".to_owned(),
+                Event::Delta(_) => "+".to_owned(),
+                Event::Close => "close".to_owned(),
+            });
+        };
+        let mut decoder = Decoder::new(&MESSAGES, "anthropic");
+        for data in events {
+            let unread = *data == "unread";
+            let data = if unread { b"" } else { data.as_bytes() };
+            decoder.push(&sse::Event { name: b"", data, data_at: None, unread, range: (0, 0) }, &mut sink);
+        }
+        let complete = decoder.is_complete();
+        decoder.end(&mut sink);
+        (told.join(" "), complete, decoder.is_over())
+    }
+
+    #[test]
+    fn an_answer_is_told_to_its_end_however_it_comes() {
+        let whole = "start 9/1 open + close 9/5 stop_sequence X";
+        for (name, events, expected) in [
+            ("as it should", &[START, TEXT, PIECE, END, REASON, STOP][..], whole),
+            ("a start in the middle again", &[START, TEXT, PIECE, START, END, REASON, STOP], whole),
+            ("a block that never ends", &[START, TEXT, PIECE, REASON, STOP], whole),
+            ("what follows the end", &[START, TEXT, PIECE, END, REASON, STOP, PIECE, FAULT, STOP], whole),
+            ("cut behind the reason", &[START, TEXT, PIECE, END, REASON], whole),
+            ("cut in front of it", &[START, TEXT, PIECE, END], "start 9/1 open + close"),
+            ("no start", &[TEXT, PIECE, END, STOP], "start open + close end_turn "),
+            (
+                "a second block in the first",
+                &[START, TEXT, TEXT, PIECE, END, REASON, STOP],
+                "start 9/1 open close open + close 9/5 stop_sequence X",
+            ),
+            ("a delta of nothing", &[START, PIECE, END, STOP], "start 9/1 9/1 end_turn "),
+            ("an error in a block", &[START, TEXT, PIECE, FAULT, END], "start 9/1 open + fault busy"),
+            ("an error at once", &[FAULT, START], "fault busy"),
+            ("nothing", &[], ""),
+            (
+                "a long answer of a provider's tool",
+                &[START, "unread", END, REASON, STOP],
+                "start 9/1 9/5 stop_sequence X",
+            ),
+            (
+                "a long piece of a text",
+                &[START, TEXT, "unread", END, STOP],
+                "start 9/1 open fault the provider sent a piece of the answer that is too long to be read",
+            ),
+        ] {
+            assert_eq!(read(events).0, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_complete_with_its_reason_and_over_with_its_end() {
+        for (events, complete, over) in [
+            (&[START, TEXT, PIECE][..], false, false),
+            (&[START, TEXT, PIECE, END, REASON], true, true),
+            (&[START, TEXT, PIECE, END, REASON, STOP], true, true),
+            (&[START, FAULT], false, true),
+        ] {
+            let found = read(events);
+            assert_eq!((found.1, found.2), (complete, over), "{events:?}");
+        }
     }
 }

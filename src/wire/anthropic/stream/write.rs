@@ -63,7 +63,11 @@ impl Encoder {
                 self.stop(event, out);
             }
             Event::Fault(told) => {
-                out.extend_from_slice(&fault::event_of(&fault::body_told(told, &self.frame.id)));
+                out.extend_from_slice(&fault::event_of(&crate::wire::fault::body_told(
+                    Dialect::Messages,
+                    told,
+                    &self.frame.id,
+                )));
             }
         }
     }
@@ -87,10 +91,9 @@ impl Encoder {
     fn open(&mut self, open: &Open<'_>, out: &mut Vec<u8>) {
         let first = self.begin(out);
         self.inside = match open {
-            Open::Text | Open::Refusal => Inside::Fine,
+            Open::Text | Open::Refusal | Open::Opaque { owner: Dialect::Messages, .. } => Inside::Fine,
             Open::Thinking => Inside::Unsealed,
             Open::ToolCall { .. } => Inside::NoArgs,
-            Open::Opaque { owner: Dialect::Messages, .. } => Inside::Fine,
             Open::Opaque { .. } => Inside::Skipped,
         };
         if self.inside == Inside::Skipped {
@@ -186,5 +189,167 @@ impl Encoder {
         out.extend_from_slice(b",\"delta\":{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\":");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::error::{Class, Failure};
+    use crate::wire::Stop;
+    use crate::wire::meter::Told;
+    use crate::wire::names::Names;
+
+    /// The data of the events that come of these, one a line.
+    fn written(events: &[Event<'_>]) -> String {
+        let mut names = Names::default();
+        names.note(b"mcp.tool", b"mcp_tool_x");
+        let names = Arc::new(names);
+        let frame =
+            Frame { id: "req_7".into(), model: "claude-x[1m]".into(), created: 0, usage: false, names };
+        let (mut encoder, mut out) = (Encoder::new(frame), Vec::new());
+        for event in events {
+            encoder.push(event, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        lines.flat_map(|line| [line, "\n"]).collect()
+    }
+
+    fn stop(reason: &Stop) -> Event<'_> {
+        Event::Stop { reason, sequence: None }
+    }
+
+    #[test]
+    fn a_turn_with_everything_is_the_stream_that_clients_know() {
+        let usage = Usage {
+            input: 9,
+            cache_read: 5,
+            cache_write_5m: 3,
+            output: 20,
+            reasoning: 4,
+            ..Usage::default()
+        };
+        let told = written(&[
+            Event::Start { model: Some(b"gpt") },
+            Event::Open(Open::Thinking),
+            Event::Delta(Delta::Text(b"hm")),
+            Event::Delta(Delta::Seal { family: "deepseek", payload: b"state" }),
+            Event::Close,
+            Event::Open(Open::Text),
+            Event::Delta(Delta::Text(b"a \\\"b\\\"")),
+            Event::Close,
+            Event::Open(Open::ToolCall { id: b"call:1", name: b"mcp_tool_x" }),
+            Event::Delta(Delta::Args(b"{\\\"a\\\":")),
+            Event::Delta(Delta::Args(b"1}")),
+            Event::Close,
+            Event::Open(Open::ToolCall { id: b"call_2", name: b"other" }),
+            Event::Close,
+            Event::Usage(usage),
+            stop(&Stop::ToolUse),
+        ]);
+        let expected = concat!(
+            r#"{"type":"message_start","message":{"id":"msg_7","type":"message","role":"assistant","model":"claude-x","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}"#,
+            "\n",
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+            "\n",
+            r#"{"type": "ping"}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"pm1.deepseek.c3RhdGU"}}"#,
+            "\n",
+            r#"{"type":"content_block_stop","index":0}"#,
+            "\n",
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a \"b\""}}"#,
+            "\n",
+            r#"{"type":"content_block_stop","index":1}"#,
+            "\n",
+            r#"{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"ID","name":"mcp.tool","input":{}}}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"a\":"}}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"1}"}}"#,
+            "\n",
+            r#"{"type":"content_block_stop","index":2}"#,
+            "\n",
+            r#"{"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"call_2","name":"other","input":{}}}"#,
+            "\n",
+            r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+            "\n",
+            r#"{"type":"content_block_stop","index":3}"#,
+            "\n",
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":9,"cache_creation_input_tokens":3,"cache_read_input_tokens":5,"output_tokens":20,"output_tokens_details":{"thinking_tokens":4}}}"#,
+            "\n",
+            r#"{"type":"message_stop"}"#,
+            "\n",
+        );
+        let id = String::from_utf8(plain_id(b"call:1").into_owned()).unwrap();
+        assert_eq!(told, expected.replace("\"ID\"", &format!("\"{id}\"")));
+    }
+
+    #[test]
+    fn thinking_that_nobody_sealed_is_marked_as_foreign() {
+        let told = written(&[
+            Event::Start { model: None },
+            Event::Open(Open::Thinking),
+            Event::Delta(Delta::Text(b"hm")),
+            Event::Close,
+            stop(&Stop::EndTurn),
+        ]);
+        assert!(told.contains(r#""signature":"pm1.none.""#), "{told}");
+    }
+
+    #[test]
+    fn blocks_of_other_dialects_leave_no_gap() {
+        let raw = &b"{\"x\":1}"[..];
+        let told = written(&[
+            Event::Start { model: None },
+            Event::Open(Open::Opaque { owner: Dialect::Chat, raw }),
+            Event::Close,
+            Event::Open(Open::Refusal),
+            Event::Delta(Delta::Text(b"no")),
+            Event::Delta(Delta::Citation { owner: Dialect::Chat, raw }),
+            Event::Close,
+            Event::Open(Open::Opaque { owner: Dialect::Messages, raw }),
+            Event::Close,
+            stop(&Stop::Refusal),
+        ]);
+        let starts: Vec<&str> = told.lines().filter(|line| line.contains("content_block_start")).collect();
+        assert_eq!(
+            starts,
+            [
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+                r#"{"type":"content_block_start","index":1,"content_block":{"x":1}}"#,
+            ]
+        );
+        assert!(!told.contains("citations_delta") && told.contains(r#""stop_reason":"refusal""#), "{told}");
+    }
+
+    #[test]
+    fn usage_that_is_known_at_the_start_stands_in_it() {
+        let usage = Usage { input: 9, cache_write_1h: 2, ..Usage::default() };
+        let told = written(&[Event::Start { model: None }, Event::Usage(usage), stop(&Stop::EndTurn)]);
+        assert!(told.lines().next().unwrap().contains(
+            r#""usage":{"input_tokens":9,"cache_creation_input_tokens":2,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":2},"output_tokens":0}"#
+        ), "{told}");
+    }
+
+    #[test]
+    fn a_fault_is_told_in_the_dialects_words_and_never_with_the_gateways_credential() {
+        let told = |class, status, message: &str| {
+            let failure = Failure { status, ..Failure::silent(class) };
+            let told = Told { failure, kind: "server_error".into(), message: message.into() };
+            written(&[Event::Start { model: None }, Event::Fault(&told)])
+        };
+        let overloaded = told(Class::Overloaded, 529, "busy");
+        assert!(overloaded.contains(r#""type":"overloaded_error","message":"busy""#), "{overloaded}");
+        assert!(!overloaded.contains("message_start"), "{overloaded}");
+        let credential = told(Class::Credential, 401, "bad key sk-1");
+        assert!(credential.contains("api_error") && !credential.contains("sk-1"), "{credential}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{Place, said};
+use super::{Place, name, said};
 use crate::error::Error;
 use crate::json::{self, Span, text};
 use crate::wire::anthropic::request::{cache, not_json};
@@ -95,22 +95,22 @@ impl<'b> Found<'b> {
             if value == b"null" {
                 continue;
             }
-            match text::string(member.key.of(body)).as_deref() {
-                Some("type") => kind = Some(value),
-                Some("text") => found.text = Some(value),
-                Some("source") => found.source = Some(member.value),
-                Some("id" | "tool_use_id") => found.id = Some(value),
-                Some("name" | "tool_name") => found.name = Some(value),
-                Some("input") => found.input = Some(value),
-                Some("content") => found.content = Some(value),
-                Some("is_error") => found.failed = value == b"true",
-                Some("thinking") => found.thought = Some(value),
-                Some("signature" | "data") => found.opaque = Some(value),
-                Some("cache_control") => found.cache = cache::read(value),
-                Some("title") => found.title = Some(value),
-                Some("context") => found.context = Some(value),
-                Some("tool") => found.tool = Some(member.value),
-                Some("citations") => found.cited = !matches!(value, b"[]" | b"{\"enabled\":false}"),
+            match &*name(member.key.of(body)) {
+                b"type" => kind = Some(value),
+                b"text" => found.text = Some(value),
+                b"source" => found.source = Some(member.value),
+                b"id" | b"tool_use_id" => found.id = Some(value),
+                b"name" | b"tool_name" => found.name = Some(value),
+                b"input" => found.input = Some(value),
+                b"content" => found.content = Some(value),
+                b"is_error" => found.failed = value == b"true",
+                b"thinking" => found.thought = Some(value),
+                b"signature" | b"data" => found.opaque = Some(value),
+                b"cache_control" => found.cache = cache::read(value),
+                b"title" => found.title = Some(value),
+                b"context" => found.context = Some(value),
+                b"tool" => found.tool = Some(member.value),
+                b"citations" => found.cited = !matches!(value, b"[]" | b"{\"enabled\":false}"),
                 _ => {}
             }
         }
@@ -137,7 +137,7 @@ impl<'b> Found<'b> {
             "image" => out.push(Block::new(self.media(MediaKind::Image, place)?)),
             "document" => self.document(place, out, loss)?,
             "search_result" => out.push(Block::new(self.search_result())),
-            "tool_reference" => out.push(Block::new(self.told(b"Tool loaded: ", self.name))),
+            "tool_reference" => out.push(Block::new(told(b"Tool loaded: ", self.name))),
             "tool_addition" | "tool_removal" => {
                 out.push(Block::new(self.tool_change()));
                 loss.add("messages.tool_changes");
@@ -241,11 +241,7 @@ impl<'b> Found<'b> {
     fn tool_change(&self) -> Content<'b> {
         let named = |name| Some(json::member_of(self.body, self.tool?, name)?.value.of(self.body));
         let name = self.name.or_else(|| named("name")).or_else(|| named("tool_name"));
-        self.told(if self.kind == "tool_removal" { b"Tool removed: " } else { b"Tool added: " }, name)
-    }
-
-    fn told(&self, what: &[u8], name: Option<&'b [u8]>) -> Content<'b> {
-        Content::Text(Escaped::raw([what, inside(name).unwrap_or_default()].concat()))
+        told(if self.kind == "tool_removal" { b"Tool removed: " } else { b"Tool added: " }, name)
     }
 }
 
@@ -266,13 +262,13 @@ impl<'b> Pointed<'b> {
         let mut found = Self::default();
         for member in json::members(body, source).map_while(Result::ok) {
             let value = member.value.of(body);
-            match text::string(member.key.of(body)).as_deref() {
-                Some("type") => found.kind = value,
-                Some("media_type") => found.mime = Some(value),
-                Some("data") => found.data = Some(value),
-                Some("url") => found.url = Some(value),
-                Some("file_id") => found.file = Some(value),
-                Some("content") => found.content = Some(member.value),
+            match &*name(member.key.of(body)) {
+                b"type" => found.kind = value,
+                b"media_type" => found.mime = Some(value),
+                b"data" => found.data = Some(value),
+                b"url" => found.url = Some(value),
+                b"file_id" => found.file = Some(value),
+                b"content" => found.content = Some(member.value),
                 _ => {}
             }
         }
@@ -295,6 +291,11 @@ impl<'b> Pointed<'b> {
             }
         })
     }
+}
+
+/// A text of ours about a tool.
+fn told<'b>(what: &[u8], name: Option<&[u8]>) -> Content<'b> {
+    Content::Text(Escaped::raw([what, inside(name).unwrap_or_default()].concat()))
 }
 
 /// A string that must be there and not be empty.

@@ -6,7 +6,7 @@
 use super::super::{Ask, Call};
 use super::read;
 use crate::wire::Dialect;
-use crate::wire::ir::{Block, Choice, Content, Conversation, Format, Media, Source, Ttl};
+use crate::wire::ir::{Block, Choice, Content, Conversation, Escaped, Format, Media, Source, Ttl};
 
 fn conversation(body: &str) -> Result<Conversation<'_>, String> {
     let ask = Ask::read(body.as_bytes(), Call::CountTokens).expect(body);
@@ -81,6 +81,7 @@ fn a_message_is_read_in_every_form_of_its_content() {
     for (messages, expected) in [
         (r#"{"role":"user","content":"a \"b\""}"#, "user[`a \"b\"`]"),
         (r#"{"content":[{"text":"x","type":"text"}],"role":"user"}"#, "user[`x`]"),
+        (r#"{"r\u006fle":"user","content":[{"t\u0079pe":"text","te\u0078t":"x"}]}"#, "user[`x`]"),
         // The carrier of a setting, and texts that the API would refuse.
         (r#"{"role":"system","content":[]},{"role":"user","content":"  "}"#, ""),
         (
@@ -318,7 +319,7 @@ fn settings_are_taken_over_as_they_are_written() {
     let found = conversation(&body).unwrap();
     assert_eq!((found.max_output, found.stream, found.tools), (Some(9), true, None));
     assert_eq!((found.temperature, found.top_p, found.top_k), (Some(&b"0.70"[..]), Some(&b"1e0"[..]), None));
-    assert_eq!(found.stop.iter().map(|stop| stop.as_bytes()).collect::<Vec<_>>(), [&b"\\n"[..], b"b"]);
+    assert_eq!(found.stop.iter().map(Escaped::as_bytes).collect::<Vec<_>>(), [&b"\\n"[..], b"b"]);
     assert_eq!(found.user.unwrap().plain(), "u\"1");
     assert_eq!(found.parallel, Some(false));
     assert!(matches!(found.choice, Some(Choice::Tool(name)) if name.as_bytes() == b"n"));

@@ -3,6 +3,9 @@
 //! Texts, arguments and opaque state go out as the bytes that they are. Which blocks are written, and in which order, is
 //! decided by `turns`.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::cache;
 use crate::error::Error;
 use crate::json::text;
@@ -108,6 +111,10 @@ impl<'o> List<'o> {
         self.open(if pdf_or_text { "document" } else { "image" });
         self.out.extend_from_slice(b",\"source\":{\"type\":");
         match &media.source {
+            Source::Base64 { mime, data } if pdf_or_text && mime.as_bytes().starts_with(b"text/") => {
+                let text = decoded(data)?;
+                self.string("\"text\",\"media_type\":\"text/plain\",\"data\":", text.as_bytes());
+            }
             Source::Base64 { mime, data } => {
                 self.string("\"base64\",\"media_type\":", mime_type(mime.as_bytes()));
                 self.string(",\"data\":", data.as_bytes());
@@ -153,6 +160,14 @@ impl<'o> List<'o> {
         self.out.extend_from_slice(front.as_bytes());
         envelope::string(inside, self.out);
     }
+}
+
+/// The text of a document in base64, which the API takes only as it is.
+fn decoded(data: &Escaped<'_>) -> Result<Escaped<'static>, Error> {
+    let bytes = STANDARD.decode(data.plain().as_bytes()).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| bad("messages: a text document is no UTF-8 in base64; send it as text"))?;
+    Ok(Escaped::of(&text))
 }
 
 /// A type in the API's spelling.

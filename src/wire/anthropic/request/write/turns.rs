@@ -10,13 +10,13 @@
 //! What is left out of a turn is decided by that turn alone. Only references are kept here; bytes are `content`'s.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::content::{self, List};
 use crate::error::Error;
-use crate::json::Span;
-use crate::json::text;
+use crate::json::{Span, text};
 use crate::wire::anthropic::request::{bad, member_of};
-use crate::wire::ir::{Block, Content, Conversation, Escaped, Role, Turn};
+use crate::wire::ir::{Block, Content, Conversation, Escaped, Media, Role, Turn};
 use crate::wire::traits::Traits;
 use crate::wire::{Dialect, Loss};
 
@@ -166,16 +166,18 @@ impl<'c> Arranged<'c> {
         let mut spoken = self.messages.iter().filter(|message| message.role != Role::System).peekable();
         let mut before: Option<&Message<'_>> = None;
         while let Some(message) = spoken.next() {
-            let called =
-                |id: &Escaped<'_>| before.is_some_and(|before| before.calls().any(|call| call == id));
-            if let Some(id) = message.answers().find(|id| !called(id)) {
+            let called: HashSet<&[u8]> =
+                before.iter().flat_map(|before| before.calls()).map(Escaped::as_bytes).collect();
+            if let Some(id) = message.answers().find(|id| !called.contains(id.as_bytes())) {
                 let id = id.plain();
                 return Err(bad(format!(
                     "messages: the result of `{id}` stands behind no call of that id; send it behind its call"
                 )));
             }
-            if let Some(next) = spoken.peek()
-                && let Some(id) = message.calls().find(|id| !next.answers().any(|answer| answer == *id))
+            let answered: HashSet<&[u8]> =
+                spoken.peek().iter().flat_map(|next| next.answers()).map(Escaped::as_bytes).collect();
+            if spoken.peek().is_some()
+                && let Some(id) = message.calls().find(|id| !answered.contains(id.as_bytes()))
             {
                 let id = id.plain();
                 return Err(bad(format!(
@@ -225,6 +227,12 @@ fn keeps(block: &Block<'_>, family: &str, loss: &mut Loss) -> bool {
         Content::Server { owner, raw } | Content::Opaque { owner, raw } if *owner != Dialect::Messages => {
             loss.add(format!("messages.{}", kind(raw)));
             false
+        }
+        Content::Media(Media { detail: Some(detail), .. }) => {
+            if detail.as_bytes() != b"auto" {
+                loss.add("messages.detail");
+            }
+            true
         }
         _ => says(block),
     }
