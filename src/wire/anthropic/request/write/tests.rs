@@ -186,9 +186,9 @@ fn thinking_goes_back_to_its_own_family_only() {
     let turn = |blocks: Value| json!([user("a"), {"role": "assistant", "content": blocks}, user("c")]);
     for (came, expected, lost) in [
         (json!([thinking("c2ln"), redacted, text]), json!([thinking("c2ln"), redacted, text]), ""),
-        (json!([thinking("pm1.deepseek.c2ln"), text]), json!([text]), "messages.thinking"),
+        (json!([thinking("pm1.deepseek.c2ln"), text]), json!([text]), "messages.reasoning_content"),
         (json!([thinking("pm1.anthropic.c2ln"), text]), json!([thinking("sig"), text]), ""),
-        (json!([thinking(""), text]), json!([text]), "messages.thinking"),
+        (json!([thinking(""), text]), json!([text]), "messages.reasoning_content"),
     ] {
         let (found, loss) = messages(&turn(came.clone()), NEW).unwrap();
         assert_eq!((found[1]["content"].clone(), loss.as_str()), (expected, lost), "{came}");
@@ -436,7 +436,7 @@ fn what_another_format_has_alone_is_left_out_and_told() {
     let turns = vec![says(Role::User, "hi"), Turn { role: Role::Assistant, blocks }, says(Role::User, "so?")];
     let (body, loss) = sent(&Conversation { turns, ..Conversation::default() }, &target(NEW)).unwrap();
     assert_eq!(body["messages"][1], assistant("no"));
-    assert_eq!(loss, "messages.odd, messages.thinking");
+    assert_eq!(loss, "messages.odd, messages.reasoning_content");
 }
 
 #[test]

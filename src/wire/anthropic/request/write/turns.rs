@@ -220,8 +220,9 @@ fn says(block: &Block<'_>) -> bool {
 fn keeps(block: &Block<'_>, family: &str, loss: &mut Loss) -> bool {
     match &block.content {
         Content::Thinking { seal: Some(seal), .. } if seal.family == family => true,
+        // As clients of other dialects call it; those of this one never come here.
         Content::Thinking { .. } => {
-            loss.add("messages.thinking");
+            loss.add("messages.reasoning_content");
             false
         }
         Content::Server { owner, raw } | Content::Opaque { owner, raw } if *owner != Dialect::Messages => {
