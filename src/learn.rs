@@ -58,7 +58,7 @@ impl Learned {
         slot.map(|slot| slot.factor(tag)).unwrap_or_default()
     }
 
-    /// Whether the next answer of a model is worth learning from: the first [`EAGER`] are, later one in [`SELDOM`].
+    /// Whether the next answer of a model is worth learning from: the first `EAGER` are, later one in `SELDOM`.
     pub fn is_due(&self, provider: &str, model: &str) -> bool {
         let tag = tag(provider, model);
         let slot = self.bucket(tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);

@@ -37,7 +37,7 @@ impl Refusal {
 }
 
 /// A request that the real API would take. Made by [`messages`], [`count_tokens`] and
-/// [`Asked::translated`] only.
+/// `Asked::translated` only.
 #[derive(Clone, Debug)]
 #[allow(clippy::manual_non_exhaustive)] // A proof: nobody outside can build one.
 pub struct Asked {

@@ -1,7 +1,7 @@
 //! The providers that speak Chat Completions, as one table: how each of them checks a request and tells an answer.
 //!
 //! After `wire.md` section 8 and recorded traffic, and on purpose not after the gateway's own tables: a mistake there must
-//! show here. What a model takes is [`super::models`]'. Holds data only; the checks and the renderings read it.
+//! show here. What a model takes is `super::models`'. Holds data only; the checks and the renderings read it.
 
 use super::words::{self, Word};
 

@@ -1,6 +1,6 @@
 //! The table of provider types: which dialect each speaks, how its form of it differs, and how it wants its key.
 //!
-//! Addresses and versions are the configuration's (`config::types`), and the traits stand in [`super::traits`]. Looks
+//! Addresses and versions are the configuration's (`config::types`), and the traits stand in `super::traits`. Looks
 //! inside no message.
 
 use super::traits as table;

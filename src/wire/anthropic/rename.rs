@@ -4,7 +4,7 @@
 
 use crate::json::text;
 
-/// The beginning of a stream with `asked` as the model's name, `at` being where [`super::Heard::model_at`] saw it. As it
+/// The beginning of a stream with `asked` as the model's name, `at` being where `super::Heard::model_at` saw it. As it
 /// is where the name is the same already, or lies behind these bytes.
 pub fn renamed(beginning: Vec<u8>, at: Option<(u64, u64)>, asked: &str) -> Vec<u8> {
     let Some(range) =

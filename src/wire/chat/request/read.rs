@@ -1,6 +1,6 @@
 //! A Chat Completions request as a conversation.
 //!
-//! Each member of the body has its line in a table; `messages` are taken apart by [`messages`], the answer's form and the
+//! Each member of the body has its line in a table; `messages` are taken apart by `messages`, the answer's form and the
 //! choice of a tool here. What the conversation has no place for is named in its loss; a member that nobody knows too.
 //! Checks what it has to understand and nothing else: what a model takes is not known here.
 

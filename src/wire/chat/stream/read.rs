@@ -9,7 +9,7 @@
 //!
 //! Usage follows the finish or stands anywhere else: it is kept and told in front of the stop. A second finish and
 //! content behind the first are ignored; a stream that ends without either a finish or `[DONE]` was cut, and is not ended
-//! here. What blocks the pieces make is [`blocks`]'s. Reads no bytes: events are framed already.
+//! here. What blocks the pieces make is `blocks`'s. Reads no bytes: events are framed already.
 
 mod blocks;
 mod calls;
