@@ -212,6 +212,10 @@ impl Transcoder {
         let Self { sse, decoder, encoder, noted, any } = self;
         sse.push(bytes, |event| {
             *any = true;
+            if noted.meter.error.is_some() {
+                // Nothing follows a fault.
+                return;
+            }
             let mut sink = |event: Event<'_>| {
                 noted.note(&event);
                 encoder.push(&event, out);
@@ -231,6 +235,9 @@ impl Transcoder {
             self.push(b"\n\n", out);
         }
         let Self { decoder, encoder, noted, .. } = self;
+        if noted.meter.error.is_some() {
+            return;
+        }
         decoder.end(&mut |event| {
             noted.note(&event);
             encoder.push(&event, out);
@@ -388,5 +395,33 @@ impl Fold {
             Self::Messages(fold) => fold.finish(),
             Self::Chat(fold) => fold.finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::traits::CHAT;
+
+    #[test]
+    fn nothing_follows_an_event_that_is_too_long() {
+        let frame =
+            Frame { id: "req_1".into(), model: "m".into(), created: 0, usage: true, names: Arc::default() };
+        let family = Cow::Borrowed("openai");
+        let route = Route { client: Dialect::Messages, target: Dialect::Chat, traits: &CHAT, family, frame };
+        let (mut passage, mut out) = (route.stream(), Vec::new());
+        let chunk = |content: &str| {
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+        };
+        let long = chunk(&"x".repeat(limits::MAX_TRANSLATED_EVENT));
+        for piece in [chunk("hi").as_bytes(), long.as_bytes(), chunk("more").as_bytes(), b"data: [DONE]\n\n"]
+        {
+            passage.push(piece, &mut out);
+        }
+        passage.end(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("\"hi\"") && !out.contains("more") && !out.contains("message_stop"), "{out}");
+        assert!(out.trim_end().rsplit("event: ").next().unwrap().starts_with("error"), "{out}");
+        assert!(matches!(passage.ending(), Ending::Told(_)));
     }
 }
