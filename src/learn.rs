@@ -1,21 +1,22 @@
 //! What was learnt of each model's way of counting tokens: a fixed table of atomics that may forget.
 //!
 //! Providers that count no tokens before a request tell them after it; every answer makes the next estimate better.
-//! Keyed by the provider's stable id and the model's name as it is sent, four slots for each bucket, the one that was
-//! unused for longest makes room. A reader loads two words and never waits. A writer that meets another one in the
-//! same slot goes away: one observation less is no loss. The factor lies in one word, so that it is never half an old
-//! one. How an estimate is made is [`tokens`](crate::wire::tokens)'s; nothing is stored on disk.
+//! Keyed by the provider's stable id and the model's name as it is sent, in buckets like those of
+//! [`Lossy`](crate::route::lossy::Lossy); the slot that was unused for longest makes room. A reader loads two words and
+//! never waits. A writer that meets another one in the same slot goes away: one observation less is no loss. The factor
+//! lies in one word, so that it is never half an old one. How an estimate is made is
+//! [`tokens`](crate::wire::tokens)'s; nothing is stored on disk.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::limits;
+use crate::route::lossy::{bucket, table};
 use crate::route::select::{hash, mix};
 use crate::wire::tokens::{Factor, Fit, Measure};
 
 /// The table, one for the program: it outlives reloads.
 #[derive(Debug)]
 pub struct Learned {
-    /// Length: a power of two times [`WAYS`].
     slots: Box<[Slot]>,
     /// Counts observations: the clock of what is old.
     clock: AtomicU64,
@@ -47,21 +48,20 @@ impl Default for Learned {
 impl Learned {
     /// A table of at least so many models.
     pub fn new(models: usize) -> Self {
-        let length = models.div_ceil(WAYS).next_power_of_two() * WAYS;
-        Self { slots: (0..length).map(|_| Slot::default()).collect(), clock: AtomicU64::new(0) }
+        Self { slots: table(models), clock: AtomicU64::new(0) }
     }
 
     /// What is known of a model; the usual where nothing is.
     pub fn factor(&self, provider: &str, model: &str) -> Factor {
         let tag = tag(provider, model);
-        let slot = self.bucket(tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
+        let slot = bucket(&self.slots, tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
         slot.map(|slot| slot.factor(tag)).unwrap_or_default()
     }
 
     /// Whether the next answer of a model is worth learning from: the first `EAGER` are, later one in `SELDOM`.
     pub fn is_due(&self, provider: &str, model: &str) -> bool {
         let tag = tag(provider, model);
-        let slot = self.bucket(tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
+        let slot = bucket(&self.slots, tag).iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
         let answers = slot.map_or(0, |slot| slot.answers.fetch_add(1, Ordering::Relaxed));
         answers < EAGER || answers % SELDOM == 0
     }
@@ -69,7 +69,7 @@ impl Learned {
     /// A request turned out to have so many tokens of input: `input`, read from and written to caches together.
     pub fn saw(&self, provider: &str, model: &str, measure: &Measure, actual: u64) {
         let tag = tag(provider, model);
-        let bucket = self.bucket(tag);
+        let bucket = bucket(&self.slots, tag);
         let own = bucket.iter().find(|slot| slot.tag.load(Ordering::Acquire) == tag);
         let slot = own.or_else(|| bucket.iter().min_by_key(|slot| slot.used.load(Ordering::Relaxed)));
         let Some(slot) = slot.filter(|slot| !slot.busy.swap(true, Ordering::Acquire)) else { return };
@@ -80,13 +80,6 @@ impl Learned {
         slot.write(tag, fit);
         slot.used.store(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.busy.store(false, Ordering::Release);
-    }
-
-    fn bucket(&self, tag: u64) -> &[Slot] {
-        let buckets = self.slots.len() / WAYS;
-        let low = usize::try_from(tag & u64::from(u32::MAX)).unwrap_or_default();
-        let from = (low & (buckets - 1)) * WAYS;
-        &self.slots[from..from + WAYS]
     }
 }
 
@@ -127,7 +120,6 @@ fn halves(word: u64) -> (f32, f32) {
     (f32::from_bits((word >> 32) as u32), f32::from_bits(word as u32))
 }
 
-const WAYS: usize = 4;
 /// A fit stands after some ten observations.
 const EAGER: u64 = 32;
 /// A session's requests grow slowly.
@@ -136,6 +128,7 @@ const SELDOM: u64 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::lossy::WAYS;
 
     fn measure(letters: u64) -> Measure {
         Measure { letters, turns: 3, tools: true, ..Measure::default() }

@@ -22,7 +22,6 @@ pub struct Found {
 /// The table.
 #[derive(Debug)]
 pub struct Lossy {
-    /// Length: a power of two times [`WAYS`].
     slots: Box<[Slot]>,
     /// Whether anything was ever stored: an untouched table costs its readers one load and not even a hash.
     touched: AtomicBool,
@@ -40,8 +39,7 @@ struct Slot {
 impl Lossy {
     /// A table of at least `slots` entries.
     pub fn new(slots: usize) -> Self {
-        let length = slots.div_ceil(WAYS).next_power_of_two() * WAYS;
-        Self { slots: (0..length).map(|_| Slot::default()).collect(), touched: AtomicBool::new(false) }
+        Self { slots: table(slots), touched: AtomicBool::new(false) }
     }
 
     /// Whether nothing was ever stored.
@@ -52,7 +50,7 @@ impl Lossy {
     /// The entry of a tag, also one whose time is over.
     pub fn get(&self, tag: u64) -> Option<Found> {
         let tag = tag.max(1);
-        let slot = self.bucket(tag).iter().find(|s| s.tag.load(Ordering::Acquire) == tag)?;
+        let slot = bucket(&self.slots, tag).iter().find(|s| s.tag.load(Ordering::Acquire) == tag)?;
         let value = slot.mixed.load(Ordering::Relaxed) ^ tag;
         Some(Found { value, until: slot.until.load(Ordering::Relaxed) })
     }
@@ -61,7 +59,7 @@ impl Lossy {
     pub fn put(&self, tag: u64, value: u64, until: u64) {
         let tag = tag.max(1);
         self.touched.store(true, Ordering::Relaxed);
-        let bucket = self.bucket(tag);
+        let bucket = bucket(&self.slots, tag);
         let own = bucket.iter().find(|s| s.tag.load(Ordering::Relaxed) == tag);
         let slot = own.or_else(|| bucket.iter().min_by_key(|s| s.end()));
         if let Some(slot) = slot {
@@ -74,18 +72,25 @@ impl Lossy {
     /// Forgets the entry of a tag.
     pub fn remove(&self, tag: u64) {
         let tag = tag.max(1);
-        if let Some(slot) = self.bucket(tag).iter().find(|s| s.tag.load(Ordering::Relaxed) == tag) {
+        if let Some(slot) = bucket(&self.slots, tag).iter().find(|s| s.tag.load(Ordering::Relaxed) == tag) {
             slot.tag.store(0, Ordering::Release);
         }
     }
+}
 
-    fn bucket(&self, tag: u64) -> &[Slot] {
-        let buckets = self.slots.len() / WAYS;
-        // The low half, as far as the platform's word goes: tags are well-mixed hashes.
-        let low = usize::try_from(tag & u64::from(u32::MAX)).unwrap_or_default();
-        let from = (low & (buckets - 1)) * WAYS;
-        &self.slots[from..from + WAYS]
-    }
+/// The slots of a table of at least so many; their number is a power of two times [`WAYS`].
+pub fn table<T: Default>(slots: usize) -> Box<[T]> {
+    let length = slots.div_ceil(WAYS).next_power_of_two() * WAYS;
+    (0..length).map(|_| T::default()).collect()
+}
+
+/// The [`WAYS`] slots of a [`table`] that a tag may lie in.
+pub fn bucket<T>(slots: &[T], tag: u64) -> &[T] {
+    let buckets = slots.len() / WAYS;
+    // The low half, as far as the platform's word goes: tags are well-mixed hashes.
+    let low = usize::try_from(tag & u64::from(u32::MAX)).unwrap_or_default();
+    let from = (low & (buckets - 1)) * WAYS;
+    &slots[from..from + WAYS]
 }
 
 impl Slot {
@@ -95,7 +100,8 @@ impl Slot {
     }
 }
 
-const WAYS: usize = 4;
+/// Slots of one bucket.
+pub const WAYS: usize = 4;
 
 #[cfg(test)]
 mod tests {

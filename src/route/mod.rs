@@ -12,7 +12,7 @@
 pub mod attempt;
 pub mod health;
 pub mod lineup;
-mod lossy;
+pub mod lossy;
 pub mod pins;
 pub mod plan;
 pub mod select;
