@@ -18,11 +18,8 @@ use super::meter::Meter;
 use super::names::Names;
 use super::traits::Traits;
 use super::{Dialect, Ending, Heard, anthropic, chat};
-use crate::error::Class;
-use crate::error::Failure;
 use crate::limits;
 use crate::wire::grammar::Grammar;
-use crate::wire::meter::Told;
 
 /// What the answer to one request is written with.
 #[derive(Clone, Debug)]
@@ -212,19 +209,10 @@ impl Transcoder {
         let Self { sse, decoder, encoder, noted, any } = self;
         sse.push(bytes, |event| {
             *any = true;
-            if noted.meter.error.is_some() {
-                // Nothing follows a fault.
-                return;
-            }
-            let mut sink = |event: Event<'_>| {
+            decoder.push(&event, &mut |event| {
                 noted.note(&event);
                 encoder.push(&event, out);
-            };
-            if event.unread {
-                sink(Event::Fault(&too_long()));
-            } else {
-                decoder.push(&event, &mut sink);
-            }
+            });
         });
         self.noted.heard()
     }
@@ -235,9 +223,6 @@ impl Transcoder {
             self.push(b"\n\n", out);
         }
         let Self { decoder, encoder, noted, .. } = self;
-        if noted.meter.error.is_some() {
-            return;
-        }
         decoder.end(&mut |event| {
             noted.note(&event);
             encoder.push(&event, out);
@@ -252,12 +237,6 @@ impl Transcoder {
             None => Ending::Empty,
         }
     }
-}
-
-fn too_long() -> Told {
-    let failure = Failure { status: 502, ..Failure::silent(Class::Unreadable) };
-    let message = format!("an event of the answer is longer than {} bytes", limits::MAX_TRANSLATED_EVENT);
-    Told { failure, kind: "api_error".into(), message: message.into() }
 }
 
 /// What the events of an answer have told so far.
@@ -401,15 +380,43 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::traits::CHAT;
+    use crate::wire::traits::{CHAT, MESSAGES};
+
+    fn stream(client: Dialect, target: Dialect, traits: &'static Traits) -> Passage {
+        let frame =
+            Frame { id: "req_1".into(), model: "m".into(), created: 0, usage: true, names: Arc::default() };
+        Route { client, target, traits, family: Cow::Borrowed("openai"), frame }.stream()
+    }
+
+    #[test]
+    fn a_provider_tool_that_answers_at_length_does_not_break_the_stream() {
+        let (mut passage, mut out) = (stream(Dialect::Chat, Dialect::Messages, &MESSAGES), Vec::new());
+        let long = "x".repeat(limits::MAX_TRANSLATED_EVENT);
+        for data in [
+            r#"{"type":"message_start","message":{"id":"a","model":"m","usage":{"input_tokens":9}}}"#,
+            &format!(
+                r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"web_fetch_tool_result","content":"{long}"}}}}"#
+            ),
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"found"}}"#,
+            r#"{"type":"content_block_stop","index":1}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+            r#"{"type":"message_stop"}"#,
+        ] {
+            passage.push(format!("data: {data}\n\n").as_bytes(), &mut out);
+        }
+        passage.end(&mut out);
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            out.contains("found") && !out.contains("error") && out.ends_with("data: [DONE]\n\n"),
+            "{out}"
+        );
+        assert!(matches!(passage.ending(), Ending::Whole));
+    }
 
     #[test]
     fn nothing_follows_an_event_that_is_too_long() {
-        let frame =
-            Frame { id: "req_1".into(), model: "m".into(), created: 0, usage: true, names: Arc::default() };
-        let family = Cow::Borrowed("openai");
-        let route = Route { client: Dialect::Messages, target: Dialect::Chat, traits: &CHAT, family, frame };
-        let (mut passage, mut out) = (route.stream(), Vec::new());
+        let (mut passage, mut out) = (stream(Dialect::Messages, Dialect::Chat, &CHAT), Vec::new());
         let chunk = |content: &str| {
             format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
         };
