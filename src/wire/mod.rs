@@ -16,6 +16,7 @@
 //!   memo.rs              lists of tools that were translated before
 //!   translate.rs         a request from its client's dialect to its target's: verbatim, or through the IR
 //!   transcode.rs         an answer from its upstream's dialect to its client's, as a stream or whole
+//!   refusal.rs           what is said of a request that cannot be read or sent on
 //!   repair.rs            what mends a request that a model refused
 //!   fault/               what an upstream's error means in any dialect; what a client of each is told
 //!   anthropic/
@@ -48,6 +49,7 @@ pub mod loss;
 pub mod memo;
 pub mod meter;
 pub mod names;
+mod refusal;
 pub mod repair;
 pub mod seal;
 pub mod tokens;

@@ -13,9 +13,10 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use crate::error::{Error, Kind, Stage};
+use crate::error::Error;
 pub(super) use crate::json::member_of;
-use crate::json::{self, Fault, Member, Span, text};
+use crate::json::{self, Member, Span, text};
+use crate::wire::refusal::{bad, missing, not_json, once, wrong};
 
 /// Which endpoint a body was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,36 +258,6 @@ impl<'b> Seen<'b> {
             unread: self.unread,
         })
     }
-}
-
-fn once(name: &str, again: bool) -> Result<(), Error> {
-    if again { Err(bad(format!("{name}: the key stands there twice; send it once"))) } else { Ok(()) }
-}
-
-fn missing(name: &str) -> Error {
-    bad(format!("{name}: field required"))
-}
-
-fn wrong(name: &str, expected: &str, value: &[u8]) -> Error {
-    let came = match text::kind(value) {
-        // A number of the wrong kind says more when it is shown, and is short.
-        "a number" if value.len() <= 24 => String::from_utf8_lossy(value).into_owned(),
-        "a string" if text::string(value).is_none() => "a string that is not valid JSON text".to_owned(),
-        kind => kind.to_owned(),
-    };
-    bad(format!("{name}: expected {expected}, got {came}"))
-}
-
-fn not_json(body: &[u8], fault: Fault) -> Error {
-    let (line, column) = fault.place(body);
-    bad(format!(
-        "body: not a JSON object ({} at line {line}, column {column}, byte {})",
-        fault.what, fault.at
-    ))
-}
-
-fn bad(message: impl Into<String>) -> Error {
-    Error::new(Stage::Wire, Kind::BadRequest, message)
 }
 
 /// Members that are only remembered by their place, in the order in which [`Seen::finish`] takes them apart.

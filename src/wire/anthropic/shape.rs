@@ -36,9 +36,10 @@ use super::repair::{Beta, Field, Site};
 use super::request::{Ask, is_type, member_of, strip_context_mark};
 use super::thinking::{self, Asked, Form, Thinks};
 use super::{management, sampling};
-use crate::error::{Error, Kind, Stage};
+use crate::error::Error;
 use crate::json::{self, Edits, Member, Span, Spliced, text};
 use crate::wire::Loss;
+use crate::wire::refusal::bad;
 
 /// What a request is shaped for.
 #[derive(Clone, Copy, Debug)]
@@ -457,9 +458,7 @@ fn adaptive_shown(display: &[u8]) -> Vec<u8> {
 }
 
 fn nothing_left(model: &str) -> Error {
-    let message =
-        format!("messages: nothing in them is for `{model}`; send at least one message of the user");
-    Error::new(Stage::Wire, Kind::BadRequest, message)
+    bad(format!("messages: nothing in them is for `{model}`; send at least one message of the user"))
 }
 
 /// The beta for a window of a million tokens, where a model has that only by it.
@@ -470,6 +469,7 @@ const SUMMARIZED: &str = "\"summarized\"";
 mod tests {
     use super::super::request::Call;
     use super::*;
+    use crate::error::Kind;
 
     fn target(model: &str) -> Target<'_> {
         Target { model, limit: None, repairs: 0, cut_thinking: false, context_1m: false }

@@ -10,8 +10,9 @@ pub mod write;
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Kind, Stage};
-use crate::json::{self, Fault, Member, Span, member_of, text};
+use crate::error::Error;
+use crate::json::{self, Member, Span, member_of, text};
+use crate::wire::refusal::{bad, missing, not_json, once, wrong};
 
 /// A request body, as far as the gateway reads it. All spans are ranges of [`Ask::body`].
 #[derive(Clone, Debug)]
@@ -167,39 +168,6 @@ fn limit(name: &str, value: &[u8]) -> Result<Limit, Error> {
         return Ok(Limit::None);
     }
     text::count(value).map(Limit::Tokens).ok_or_else(|| wrong(name, "an integer >= 0", value))
-}
-
-fn once(name: &str, again: bool) -> Result<(), Error> {
-    if again { Err(bad(format!("{name}: the key stands there twice; send it once"))) } else { Ok(()) }
-}
-
-/// The refusal of a request that lacks a field.
-pub(super) fn missing(name: &str) -> Error {
-    bad(format!("{name}: field required"))
-}
-
-/// The refusal of a value of the wrong kind.
-pub(super) fn wrong(name: &str, expected: &str, value: &[u8]) -> Error {
-    let came = match text::kind(value) {
-        // A number of the wrong kind says more when it is shown, and is short.
-        "a number" if value.len() <= 24 => String::from_utf8_lossy(value).into_owned(),
-        "a string" if text::string(value).is_none() => "a string that is not valid JSON text".to_owned(),
-        kind => kind.to_owned(),
-    };
-    bad(format!("{name}: expected {expected}, got {came}"))
-}
-
-fn not_json(body: &[u8], fault: Fault) -> Error {
-    let (line, column) = fault.place(body);
-    bad(format!(
-        "body: not a JSON object ({} at line {line}, column {column}, byte {})",
-        fault.what, fault.at
-    ))
-}
-
-/// The refusal of a request.
-pub(super) fn bad(message: impl Into<String>) -> Error {
-    Error::new(Stage::Wire, Kind::BadRequest, message)
 }
 
 /// Agents send 6 to 12 members.

@@ -17,11 +17,12 @@ mod settings;
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Ask, cache, missing, not_json, wrong};
+use super::{Ask, cache};
 use crate::error::Error;
 use crate::json::{self, Span, text};
 use crate::wire::Loss;
 use crate::wire::ir::{Block, Content, Conversation, Effort, Escaped, Role, Turn};
+use crate::wire::refusal::{missing, not_json, wrong};
 
 /// Reads a request. An error is the client's and names the path of what is wrong: `messages.3.content.0.id: …`.
 pub fn read<'b>(ask: &Ask<'b>) -> Result<Conversation<'b>, Error> {

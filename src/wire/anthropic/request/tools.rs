@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{cache, missing, not_json, wrong};
+use super::cache;
 use crate::error::Error;
 use crate::json::{self, Span, text};
 use crate::wire::Loss;
 use crate::wire::anthropic::capability;
 use crate::wire::ir::{Escaped, Tool, ToolKind, Ttl};
 use crate::wire::names::fit_name;
+use crate::wire::refusal::{missing, not_json, wrong};
 use crate::wire::traits::Traits;
 use crate::wire::translate::Toolbox;
 

@@ -8,10 +8,12 @@ mod fields;
 mod messages;
 mod parts;
 
-use super::bad;
+pub(super) use parts::mark;
+
 use crate::error::Error;
 use crate::wire::chat::Ask;
 use crate::wire::ir::Conversation;
+use crate::wire::refusal::bad;
 
 /// Reads a request.
 pub fn read<'b>(ask: &Ask<'b>) -> Result<Conversation<'b>, Error> {

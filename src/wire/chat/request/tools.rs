@@ -4,15 +4,16 @@
 //! can run is left out of a list that is written, and told. Which tool must be called is the request's
 //! ([`super::write`]).
 
-use super::wrong;
 use std::sync::Arc;
 
+use super::read::mark;
 use crate::error::Error;
 use crate::json::{self, Span, member_of, text};
 use crate::wire::Loss;
 use crate::wire::chat::capability;
 use crate::wire::ir::{Escaped, Tool, ToolKind, Ttl};
 use crate::wire::names;
+use crate::wire::refusal::wrong;
 use crate::wire::traits::{CacheForm, Traits};
 use crate::wire::translate::Toolbox;
 
@@ -24,9 +25,7 @@ pub fn read<'b>(raw: &'b [u8], loss: &mut Loss) -> Result<Vec<Tool<'b>>, Error> 
         if !entry.of(raw).starts_with(b"{") {
             return Err(wrong("tools[]", "an object", entry.of(raw)));
         }
-        let mark = member_of(raw, entry, "cache_control").filter(|mark| mark.value.of(raw) != b"null");
-        let cache = mark.map(|mark| ttl(raw, mark.value));
-        tools.push(Tool { kind: kind(raw, entry, loss)?, cache });
+        tools.push(Tool { kind: kind(raw, entry, loss)?, cache: mark(raw, entry) });
     }
     Ok(tools)
 }
@@ -77,13 +76,6 @@ fn name<'b>(raw: &'b [u8], object: Span, field: &str) -> Result<Escaped<'b>, Err
     let value = member_of(raw, object, "name").map_or(&[][..], |name| name.value.of(raw));
     let name = Escaped::of_value(value).filter(|name| !name.is_empty());
     name.ok_or_else(|| wrong(field, "a name", value))
-}
-
-fn ttl(raw: &[u8], mark: Span) -> Ttl {
-    match member_of(raw, mark, "ttl").map(|ttl| ttl.value.of(raw)) {
-        Some(b"\"1h\"") => Ttl::Hour,
-        Some(_) | None => Ttl::Default,
-    }
 }
 
 /// Writes a list. The order is the client's, and `offered` names the entries of `json` one by one.

@@ -15,13 +15,13 @@ mod thinking;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::bad;
 use crate::error::Error;
 use crate::json::text;
 use crate::wire::Loss;
 use crate::wire::chat::capability::{self, Capability};
 use crate::wire::chat::repair::{self, Field};
 use crate::wire::ir::{Block, Content, Conversation, Source, Ttl};
+use crate::wire::refusal::bad;
 use crate::wire::traits::{CacheForm, Traits};
 use crate::wire::translate::{Target, Toolbox, Written};
 

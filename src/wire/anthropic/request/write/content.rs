@@ -10,10 +10,10 @@ use super::cache;
 use crate::error::Error;
 use crate::json::text;
 use crate::wire::anthropic::envelope;
-use crate::wire::anthropic::request::bad;
 use crate::wire::anthropic::signature::{self, Field};
 use crate::wire::ir::{Block, Content, Escaped, Media, MediaKind, Seal, Source, Ttl};
 use crate::wire::names::{fit_name, plain_id};
+use crate::wire::refusal::bad;
 use crate::wire::traits::Traits;
 
 /// A list that is being written, behind its bracket.

@@ -15,8 +15,9 @@ use std::collections::HashSet;
 use super::content::{self, List};
 use crate::error::Error;
 use crate::json::{Span, text};
-use crate::wire::anthropic::request::{bad, member_of};
+use crate::wire::anthropic::request::member_of;
 use crate::wire::ir::{Block, Content, Conversation, Escaped, Media, Role, Turn};
+use crate::wire::refusal::bad;
 use crate::wire::traits::Traits;
 use crate::wire::{Dialect, Loss};
 

@@ -4,8 +4,8 @@
 
 use crate::error::Error;
 use crate::json::{self, Member, Span, member_of, text};
-use crate::wire::chat::request::wrong;
 use crate::wire::ir::{Choice, Conversation, Effort, Escaped, Format, Setting, Switch, Tier};
+use crate::wire::refusal::wrong;
 
 /// Reads one member of the body.
 pub(super) fn read<'b>(

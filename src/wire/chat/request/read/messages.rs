@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::json::{self, Member, Span, member_of, text};
 use crate::wire::Loss;
 use crate::wire::chat::Ask;
-use crate::wire::chat::request::{bad, missing, wrong};
 use crate::wire::ir::{Block, Content, Conversation, Escaped, Role, Ttl, Turn};
+use crate::wire::refusal::{bad, missing, wrong};
 use crate::wire::seal;
 
 /// Reads all messages into the conversation.

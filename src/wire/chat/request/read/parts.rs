@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use crate::error::Error;
 use crate::json::{self, Span, member_of};
 use crate::wire::Loss;
-use crate::wire::chat::request::{bad, missing, wrong};
 use crate::wire::ir::{Block, Content, Escaped, Media, MediaKind, Source, Ttl};
+use crate::wire::refusal::{bad, missing, wrong};
 use crate::wire::seal;
 
 /// Where a content stands, for errors.
@@ -36,7 +36,7 @@ pub(super) fn read<'b>(site: &Site<'b>, content: Span, loss: &mut Loss) -> Resul
 }
 
 /// The cache mark of an object, if it has one; `null` is none.
-fn mark(body: &[u8], object: Span) -> Option<Ttl> {
+pub(in crate::wire::chat::request) fn mark(body: &[u8], object: Span) -> Option<Ttl> {
     let mark = member_of(body, object, "cache_control")?.value;
     (mark.of(body) != b"null").then(|| ttl(body, mark))
 }

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use super::{Given, Request, bad, thinking};
+use super::{Given, Request, thinking};
 use crate::error::Error;
 use crate::json::{self, Edits, Span, member_of};
 use crate::wire::Loss;
 use crate::wire::chat::repair::Field;
 use crate::wire::ir::{Choice, Escaped, Switch};
 use crate::wire::names;
+use crate::wire::refusal::bad;
 use crate::wire::traits::ForcedChoice;
 use crate::wire::translate::Toolbox;
 
